@@ -1,0 +1,12 @@
+"""What `dovetail-models-vision` provides: declarations only, nothing is imported."""
+
+from __future__ import annotations
+
+from dovetail import hookimpl
+from dovetail.declarations import ModelDeclaration
+
+
+@hookimpl
+def dovetail_models() -> list[ModelDeclaration]:
+    """The architectures of this distribution."""
+    return []
