@@ -1,0 +1,233 @@
+"""What a plugin says it provides: small frozen records whose targets are ``"package.module:Name"`` strings.
+
+Declaring imports nothing. A target is imported when somebody first uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+
+Target = str
+"""``"package.module:Name"``: where an object lives, without importing it."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """Fields common to all declarations.
+
+    `overrides` names the distributions (for instance ``"dovetail-models-text"``) over which this declaration wins when both
+    claim the same name. Without it a double claim is an error for whoever asks for the name.
+    """
+
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names under which a registry finds this declaration, its own first."""
+        own = next(item.name for item in fields(self) if not item.kw_only)
+        return (getattr(self, own),)
+
+    @property
+    def exports(self) -> Mapping[str, Target]:
+        """The public names it adds to ``from dovetail import ...``."""
+        return NOTHING
+
+
+def by_class_name(*targets: Target | None) -> dict[str, Target]:
+    """Map the ``Name`` of each ``"module:Name"`` to the target; anything that is no such string is left out."""
+    return {target.partition(":")[2]: target for target in targets if isinstance(target, str)}
+
+
+@dataclass(frozen=True)
+class ModelDeclaration(Declaration):
+    """One architecture.
+
+    `auto` maps an auto class to the class it picks: ``{"AutoModelForCausalLM": "pkg.llama.modeling:LlamaForCausalLM"}``.
+    `models` lists the public classes that no auto class picks. `aliases` gives further public names their targets.
+    """
+
+    model_type: str
+    config: Target
+    auto: Mapping[str, Target] = field(default_factory=lambda: NOTHING)
+    models: tuple[Target, ...] = ()
+    tokenizer: Target | None = None
+    image_processor: Target | None = None
+    video_processor: Target | None = None
+    feature_extractor: Target | None = None
+    processor: Target | None = None
+    aliases: Mapping[str, Target] = field(default_factory=lambda: NOTHING)
+
+    @property
+    def exports(self) -> Mapping[str, Target]:
+        parts = (self.tokenizer, self.image_processor, self.video_processor, self.feature_extractor, self.processor)
+        return by_class_name(self.config, *self.auto.values(), *self.models, *parts) | dict(self.aliases)
+
+
+@dataclass(frozen=True)
+class PipelineDeclaration(Declaration):
+    """One task of ``pipeline(task)``.
+
+    `auto_models` are tried in order; `default_model` is a Hub id (optionally ``id@revision``); `inputs` is one of
+    ``text``, ``image``, ``video``, ``audio``, ``multimodal``. `aliases` are further names of the same task.
+    """
+
+    task: str
+    pipeline: Target
+    auto_models: tuple[str, ...]
+    inputs: str = "text"
+    default_model: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.task, *self.aliases)
+
+    @property
+    def exports(self) -> Mapping[str, Target]:
+        return by_class_name(self.pipeline)
+
+
+@dataclass(frozen=True)
+class QuantizerDeclaration(Declaration):
+    """One quantization method, under the name that ``quantization_config["quant_method"]`` carries."""
+
+    method: str
+    quantizer: Target
+    config: Target
+
+    @property
+    def exports(self) -> Mapping[str, Target]:
+        return by_class_name(self.quantizer, self.config)
+
+
+@dataclass(frozen=True)
+class AttentionDeclaration(Declaration):
+    """One attention implementation, chosen by ``attn_implementation=name``.
+
+    The function has the signature of `dovetail.layers.attention.sdpa_attention`.
+    """
+
+    name: str
+    function: Target
+
+
+@dataclass(frozen=True)
+class StrategyDeclaration(Declaration):
+    """One way to generate: a subclass of `dovetail.generation.strategies.Strategy`."""
+
+    name: str
+    strategy: Target
+
+
+@dataclass(frozen=True)
+class ToolDeclaration(Declaration):
+    """One tool that agents may use by name."""
+
+    name: str
+    tool: Target
+
+
+@dataclass(frozen=True)
+class EngineDeclaration(Declaration):
+    """One engine that answers an agent's messages."""
+
+    name: str
+    engine: Target
+
+    @property
+    def exports(self) -> Mapping[str, Target]:
+        return by_class_name(self.engine)
+
+
+@dataclass(frozen=True)
+class CommandDeclaration(Declaration):
+    """One subcommand of the ``dovetail`` program: the target is a `click.Command`, imported when the command runs."""
+
+    name: str
+    command: Target
+    help: str
+
+
+@dataclass(frozen=True)
+class CallbackDeclaration(Declaration):
+    """One training callback, chosen by name (``report_to``)."""
+
+    name: str
+    callback: Target
+
+    @property
+    def exports(self) -> Mapping[str, Target]:
+        return by_class_name(self.callback)
+
+
+@dataclass(frozen=True)
+class ConverterDeclaration(Declaration):
+    """One converter from an original checkpoint layout to the Hub's.
+
+    `layout` names the original, for instance ``"meta"`` or ``"tensorflow"``.
+    """
+
+    model_type: str
+    layout: str
+    converter: Target
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (f"{self.model_type}/{self.layout}",)
+
+
+@dataclass(frozen=True)
+class NamesDeclaration(Declaration):
+    """Further public names of a plugin, importable as ``from dovetail import NAME``."""
+
+    names: Mapping[str, Target]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def exports(self) -> Mapping[str, Target]:
+        return self.names
+
+
+def family(
+    model_type: str,
+    package: str,
+    prefix: str,
+    heads: tuple[str, ...],
+    *,
+    auto: Mapping[str, str] = NOTHING,
+    models: tuple[str, ...] = ("PreTrainedModel",),
+    tokenizer: str | None = None,
+    aliases: Mapping[str, str] = NOTHING,
+) -> ModelDeclaration:
+    """Declare a folder ``package`` that follows the house layout (`configuration.py`, `modeling.py`, `tokenization.py`).
+
+    `heads` are suffixes after `prefix`: ``"Model"`` is picked by ``AutoModel`` and ``"ForX"`` by ``AutoModelForX``. `auto` adds or
+    replaces picks (auto class to class name), `models` are suffixes of public classes that no auto class picks.
+    `aliases` map further public names to class names in `modeling.py`, or to ``module:Name`` within `package`.
+
+    >>> family("llama", "pkg.llama", "Llama", ("Model", "ForCausalLM")).auto["AutoModelForCausalLM"]
+    'pkg.llama.modeling:LlamaForCausalLM'
+    """
+    modeling = f"{package}.modeling:"
+    picks = {"Auto" + head: modeling + prefix + head for head in heads}
+    picks |= {auto_class: modeling + name for auto_class, name in auto.items()}
+    extra = {
+        name: f"{package}.{target}" if ":" in target else modeling + target for name, target in aliases.items()
+    }
+    if tokenizer is not None:
+        extra.setdefault(f"{tokenizer}Fast", f"{package}.tokenization:{tokenizer}")
+    return ModelDeclaration(
+        model_type=model_type,
+        config=f"{package}.configuration:{prefix}Config",
+        auto=picks,
+        models=tuple(modeling + prefix + suffix for suffix in models),
+        tokenizer=None if tokenizer is None else f"{package}.tokenization:{tokenizer}",
+        aliases=extra,
+    )

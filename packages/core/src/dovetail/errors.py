@@ -1,0 +1,78 @@
+"""Every error Dovetail raises on purpose.
+
+Each is also the built-in type that code written for this field already catches. A message says what was wrong,
+where (file, key, tensor, plugin), and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DovetailError(Exception):
+    """Base of all errors raised by Dovetail itself."""
+
+
+class UnknownNameError(DovetailError, ValueError):
+    """A name that no registry knows; the message lists near matches."""
+
+
+class MissingPluginError(DovetailError, ImportError):
+    """A known name whose distribution is not installed; the message holds the ``pip install`` line."""
+
+
+class PluginLoadError(DovetailError, ImportError):
+    """An installed plugin, or a target it declares, could not be imported; the cause is chained."""
+
+
+class PluginConflictError(DovetailError, ValueError):
+    """Two plugins claim one name and nothing says which is to win."""
+
+
+class ConfigError(DovetailError, ValueError):
+    """A configuration value that cannot be: the message names the key, the value and what is allowed."""
+
+
+class ConfigTypeError(ConfigError, TypeError):
+    """A configuration value of the wrong type."""
+
+
+class HubError(DovetailError, OSError):
+    """A file that could not be found or fetched, locally or from the Hub."""
+
+
+class CheckpointError(DovetailError, OSError):
+    """A checkpoint that is damaged, torn, unsafe or not the one asked for."""
+
+
+class MismatchError(DovetailError, RuntimeError):
+    """Tensors of a checkpoint do not fit the model: the message lists names and both shapes."""
+
+
+class TokenizerError(DovetailError, ValueError):
+    """A tokenizer file or call that cannot be."""
+
+
+class TemplateError(DovetailError, ValueError):
+    """A chat template that is absent, invalid, unsafe, endless or too long."""
+
+
+class GenerationError(DovetailError, ValueError):
+    """Arguments of ``generate`` that contradict each other, the model or the input."""
+
+
+class PipelineError(DovetailError, ValueError):
+    """A pipeline that cannot be made, or an input it cannot take."""
+
+
+class RemoteCodeError(DovetailError, ValueError):
+    """A checkpoint wants to run its own code and the caller has not allowed it."""
+
+
+def near_matches(name: str, known: Iterable[str]) -> str:
+    """A sentence such as `` Did you mean 'llama'?``, empty when nothing is near (at most five names)."""
+    close = get_close_matches(name, list(known), n=5, cutoff=0.6)
+    if not close:
+        return ""
+    return " Did you mean " + " or ".join(repr(match) for match in close) + "?"

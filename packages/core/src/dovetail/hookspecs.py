@@ -1,0 +1,171 @@
+"""Every hook a plugin may implement: when it is called, what to return, an example.
+
+All hooks follow one pattern. A plugin module, named by an entry point of the group ``dovetail``, holds functions marked with
+`hookimpl`. Each is called once, when somebody first asks Dovetail for a name that the core does not hold itself, and returns a
+list of declarations (`dovetail.declarations`). The rules:
+
+* Return the same list whenever and in whatever process the hook is called. Nothing is registered by import side effect.
+* Import neither torch nor your models in the plugin module: targets are ``"package.module:Name"`` strings, imported on first use.
+* Return an empty list for "nothing"; leave the hook out if that is always so.
+* A hook that raises or returns something else disables its plugin, with one warning; everything else goes on working.
+
+Every hook receives `core_version`, the version of the running core, for plugins that support several. An implementation may
+leave arguments out, so later versions can add some without breaking anybody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pluggy import HookimplMarker, HookspecMarker
+
+if TYPE_CHECKING:
+    from dovetail.declarations import (
+        AttentionDeclaration,
+        CallbackDeclaration,
+        CommandDeclaration,
+        ConverterDeclaration,
+        EngineDeclaration,
+        ModelDeclaration,
+        NamesDeclaration,
+        PipelineDeclaration,
+        QuantizerDeclaration,
+        StrategyDeclaration,
+        ToolDeclaration,
+    )
+
+PROJECT = "dovetail"
+
+hookspec = HookspecMarker(PROJECT)
+hookimpl = HookimplMarker(PROJECT)
+"""Marks a function of a plugin module as the implementation of the hook of the same name."""
+
+
+@hookspec
+def dovetail_models(core_version: str) -> list[ModelDeclaration]:
+    """Architectures: what the auto classes pick for a checkpoint whose ``config.json`` names the `model_type`.
+
+    `dovetail.declarations.family` writes the declaration of a folder in the house layout.
+
+        @hookimpl
+        def dovetail_models():
+            return [family("acme", "acme_models.acme", "Acme", ("Model", "ForCausalLM"), tokenizer="AcmeTokenizer")]
+    """
+
+
+@hookspec
+def dovetail_pipelines(core_version: str) -> list[PipelineDeclaration]:
+    """Tasks of ``pipeline(task)`` and of ``dovetail run``: subclasses of `dovetail.pipelines.Pipeline`.
+
+        @hookimpl
+        def dovetail_pipelines():
+            return [
+                PipelineDeclaration(
+                    "text-similarity",
+                    pipeline="acme_models.similarity:SimilarityPipeline",
+                    auto_models=("AutoModel",),
+                )
+            ]
+    """
+
+
+@hookspec
+def dovetail_quantizers(core_version: str) -> list[QuantizerDeclaration]:
+    """Quantization methods, chosen by ``quantization_config`` in the call or in ``config.json``.
+
+    The quantizer subclasses `dovetail.quantizers.HfQuantizer`, its config `dovetail.quantizers.QuantizationConfigMixin`.
+
+        @hookimpl
+        def dovetail_quantizers():
+            return [
+                QuantizerDeclaration(
+                    "ternary",
+                    quantizer="acme_ternary.quantizer:TernaryQuantizer",
+                    config="acme_ternary.config:TernaryConfig",
+                )
+            ]
+    """
+
+
+@hookspec
+def dovetail_attention_implementations(core_version: str) -> list[AttentionDeclaration]:
+    """Attention implementations, chosen by ``attn_implementation=name``.
+
+    The function takes the arguments of `dovetail.layers.attention.sdpa_attention` and returns what it returns.
+
+        @hookimpl
+        def dovetail_attention_implementations():
+            return [AttentionDeclaration("acme_flash", function="acme_kernels.attention:flash")]
+    """
+
+
+@hookspec
+def dovetail_generation_strategies(core_version: str) -> list[StrategyDeclaration]:
+    """Ways to generate, run by ``model.generate``: subclasses of `dovetail.generation.strategies.Strategy`.
+
+        @hookimpl
+        def dovetail_generation_strategies():
+            return [StrategyDeclaration("lookahead", strategy="acme_decoding.lookahead:Lookahead")]
+    """
+
+
+@hookspec
+def dovetail_tools(core_version: str) -> list[ToolDeclaration]:
+    """Tools that an agent may call by name (package ``dovetail-agents``).
+
+        @hookimpl
+        def dovetail_tools():
+            return [ToolDeclaration("weather", tool="acme_tools.weather:WeatherTool")]
+    """
+
+
+@hookspec
+def dovetail_engines(core_version: str) -> list[EngineDeclaration]:
+    """Engines that answer an agent's messages: anything from a local model to a remote service.
+
+        @hookimpl
+        def dovetail_engines():
+            return [EngineDeclaration("acme", engine="acme_tools.engine:AcmeEngine")]
+    """
+
+
+@hookspec
+def dovetail_commands(core_version: str) -> list[CommandDeclaration]:
+    """Subcommands of the ``dovetail`` program. The target is a `click.Command`, imported when the command runs.
+
+    `help` is the line shown by ``dovetail --help``, which therefore imports no plugin's command.
+
+        @hookimpl
+        def dovetail_commands():
+            return [CommandDeclaration("weather", command="acme_tools.cli:weather", help="Tell the weather.")]
+    """
+
+
+@hookspec
+def dovetail_callbacks(core_version: str) -> list[CallbackDeclaration]:
+    """Training callbacks, chosen by name: ``TrainingArguments(report_to="acme")`` (package ``dovetail-training``).
+
+        @hookimpl
+        def dovetail_callbacks():
+            return [CallbackDeclaration("acme", callback="acme_tracking.callback:AcmeCallback")]
+    """
+
+
+@hookspec
+def dovetail_converters(core_version: str) -> list[ConverterDeclaration]:
+    """Converters from an original checkpoint layout to the Hub's, one for each pair of model type and layout.
+
+        @hookimpl
+        def dovetail_converters():
+            return [ConverterDeclaration("acme", "original", converter="acme_models.acme.convert:convert")]
+    """
+
+
+@hookspec
+def dovetail_names(core_version: str) -> list[NamesDeclaration]:
+    """Public names that belong to none of the above, importable as ``from dovetail import NAME``.
+
+        @hookimpl
+        def dovetail_names():
+            return [NamesDeclaration({"AcmeCollator": "acme_models.data:AcmeCollator"})]
+    """
