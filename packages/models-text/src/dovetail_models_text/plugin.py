@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dovetail import hookimpl
-from dovetail.declarations import ModelDeclaration
+from dovetail.declarations import ModelDeclaration, family
+
+PACKAGE = "dovetail_models_text"
+CLASSIFIERS = ("ForQuestionAnswering", "ForSequenceClassification", "ForTokenClassification")
 
 
 @hookimpl
 def dovetail_models() -> list[ModelDeclaration]:
     """The architectures of this distribution."""
-    return []
+    return [
+        family(
+            "llama",
+            f"{PACKAGE}.llama",
+            "Llama",
+            ("Model", "ForCausalLM", *CLASSIFIERS),
+            tokenizer="LlamaTokenizer",
+        ),
+    ]

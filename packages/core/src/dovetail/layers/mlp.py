@@ -1,0 +1,21 @@
+"""Feed-forward blocks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dovetail.layers.activations import activation
+
+
+class GatedMLP(nn.Module):
+    """``down(act(gate(x)) * up(x))`` (arXiv 2002.05202), with the tensor names of the Llama line."""
+
+    def __init__(self, hidden_size: int, intermediate_size: int, act: str = "silu", bias: bool = False) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(hidden_size, intermediate_size, bias=bias)
+        self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=bias)
+        self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=bias)
+        self.act_fn = activation(act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))

@@ -1,0 +1,28 @@
+"""Normalisation layers that torch does not have under the field's conventions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm (arXiv 1910.07467), computed in float32 and cast back before the weight is applied.
+
+    With `offset` the weight is stored as its distance from 1 and applied in float32, as in Gemma.
+    """
+
+    def __init__(self, size: int, eps: float = 1e-6, offset: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(size) if offset else torch.ones(size))
+        self.eps, self.offset = eps, offset
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        if self.offset:
+            return (wide * (1.0 + self.weight.float())).to(x.dtype)
+        return self.weight * wide.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"{tuple(self.weight.shape)}, eps={self.eps}" + (", offset" if self.offset else "")

@@ -1,0 +1,371 @@
+"""The base class of all models: what every architecture shares and no model file repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from dovetail import logging
+from dovetail.caches import Cache, DynamicCache
+from dovetail.configs import PretrainedConfig
+from dovetail.errors import ConfigTypeError
+from dovetail.hub import PushToHubMixin
+from dovetail.layers.attention import implementation_named
+from dovetail.layers.norms import RMSNorm
+from dovetail.layers.projections import Conv1D
+from dovetail.recording import Recorder
+from dovetail.resizing import resize_embedding, resize_output
+
+logger = logging.get_logger(__name__)
+
+INPUT_EMBEDDINGS = "input_embeddings"
+"""In `_tied_weights_keys`: the weight of ``get_input_embeddings()``, wherever the architecture keeps it."""
+
+
+class PreTrainedModel(nn.Module, PushToHubMixin):
+    """A torch module with a config, which can be loaded, saved, resized, pruned and checkpointed.
+
+    A subclass declares where things are: `base_model_prefix` is the attribute under which task heads keep the body,
+    `input_embeddings` and `output_embeddings` are attribute paths, `_tied_weights_keys` maps a parameter to the one it equals when
+    ``config.tie_word_embeddings``, `_shared_weights_keys` those that are one tensor in any case. `run_layers` is how a body runs its
+    layers.
+    """
+
+    config_class: ClassVar[Any] = None
+    base_model_prefix: str = ""
+    main_input_name: str = "input_ids"
+    model_tags: ClassVar[list[str] | None] = None
+    input_embeddings: ClassVar[str] = "embed_tokens"
+    output_embeddings: ClassVar[str] = "lm_head"
+    supports_gradient_checkpointing: ClassVar[bool] = True
+    is_parallelizable: ClassVar[bool] = False
+    weight_mapping: ClassVar[tuple[Any, ...]] = ()
+    gradient_checkpointing: bool = False
+    _tied_weights_keys: ClassVar[dict[str, str]] = {}
+    _shared_weights_keys: ClassVar[dict[str, str]] = {}
+    _keys_to_ignore_on_load_missing: ClassVar[list[str] | None] = None
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str] | None] = None
+    _keys_to_ignore_on_save: ClassVar[list[str] | None] = None
+    _no_split_modules: ClassVar[list[str] | None] = None
+    _keep_in_fp32_modules: ClassVar[list[str] | None] = None
+    _auto_class: ClassVar[str | None] = None
+    _checkpoint: Callable[..., Any] = staticmethod(partial(checkpoint, use_reentrant=True))
+
+    def __init__(self, config: Any, *inputs: Any, **kwargs: Any) -> None:
+        super().__init__()
+        if not isinstance(config, PretrainedConfig):
+            raise ConfigTypeError(
+                f"{type(self).__name__} needs a configuration object, got {type(config).__name__}: to load a checkpoint use "
+                f"{type(self).__name__}.from_pretrained(name_or_folder)."
+            )
+        self.config = config
+        self.name_or_path = config.name_or_path
+        self.set_attn_implementation(config._attn_implementation or "sdpa")
+        if self.can_generate():
+            from dovetail.generation import GenerationConfig
+
+            self.generation_config = GenerationConfig.from_model_config(config)
+
+    def post_init(self) -> None:
+        """Fill the parameters and tie them; every model's constructor ends with it."""
+        self.init_weights()
+
+    @classmethod
+    def _from_config(cls, config: Any, **kwargs: Any) -> Self:
+        """A model with fresh weights; `torch_dtype` and `attn_implementation` may be given."""
+        from dovetail.loading import model_from_config
+
+        return model_from_config(cls, config, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint: a folder, a file or a Hub id. See `dovetail.loading.load_pretrained` for the arguments."""
+        from dovetail.loading import load_pretrained
+
+        return load_pretrained(cls, pretrained_model_name_or_path, *model_args, **kwargs)
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
+        """Write config and weights to a folder. See `dovetail.saving.save_pretrained` for the arguments."""
+        from dovetail.saving import save_pretrained
+
+        return save_pretrained(self, save_directory, **kwargs)
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: str = "AutoModel") -> None:
+        """Note in saved configs that `auto_class` is to load this custom class."""
+        cls._auto_class = auto_class
+
+    # What and where the model is
+
+    @property
+    def base_model(self) -> Any:
+        """The body without its task head; the model itself when it has none."""
+        return getattr(self, self.base_model_prefix, self) if self.base_model_prefix else self
+
+    @property
+    def framework(self) -> str:
+        """Always ``"pt"``."""
+        return "pt"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first parameter is."""
+        return next(self._tensors()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the first floating-point parameter or buffer."""
+        return next((tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()), torch.get_default_dtype())
+
+    @property
+    def dummy_inputs(self) -> dict[str, Tensor]:
+        """A tiny valid input."""
+        return {"input_ids": torch.tensor([[7, 6, 0, 0, 1], [1, 2, 3, 0, 0], [0, 0, 0, 4, 5]], device=self.device)}
+
+    def _tensors(self) -> Iterable[Tensor]:
+        yield from self.parameters()
+        yield from self.buffers()
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """Number of weights; tied ones count once."""
+        embeddings = {id(module.weight) for module in self.modules() if isinstance(module, nn.Embedding)}
+        return sum(
+            parameter.numel()
+            for parameter in self.parameters()
+            if (parameter.requires_grad or not only_trainable)
+            and not (exclude_embeddings and id(parameter) in embeddings)
+        )
+
+    def get_memory_footprint(self, return_buffers: bool = True) -> int:
+        """Bytes of all parameters, and of buffers unless `return_buffers` is False."""
+        tensors = self._tensors() if return_buffers else self.parameters()
+        return sum(tensor.nbytes for tensor in tensors)
+
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Whether the class has ``generate``."""
+        return hasattr(cls, "generate")
+
+    def add_model_tags(self, tags: list[str] | str) -> None:
+        """Add tags to the model card of an upload."""
+        known = list(self.model_tags or [])
+        self.model_tags = known + [tag for tag in ([tags] if isinstance(tags, str) else tags) if tag not in known]  # type: ignore[misc]
+
+    def set_attn_implementation(self, name: str) -> None:
+        """Choose how attention is computed: ``eager``, ``sdpa``, ``flash_attention_2``, ``flex_attention`` or a plugin's name."""
+        if name != "sdpa":
+            implementation_named(name)
+        self.config._attn_implementation = name
+
+    # Weights
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Fill one module's own parameters: normal weights, zero biases, unit norms."""
+        std = getattr(self.config, "initializer_range", 0.02)
+        if isinstance(module, nn.Linear | nn.Embedding | Conv1D | nn.Conv1d | nn.Conv2d):
+            module.weight.data.normal_(mean=0.0, std=std)
+            if getattr(module, "bias", None) is not None:
+                module.bias.data.zero_()  # type: ignore[union-attr, operator]
+            if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+                module.weight.data[module.padding_idx].zero_()
+        elif isinstance(module, nn.LayerNorm | nn.GroupNorm):
+            if module.weight is not None:
+                module.weight.data.fill_(1.0)
+            if module.bias is not None:
+                module.bias.data.zero_()
+        elif isinstance(module, RMSNorm):
+            module.weight.data.fill_(0.0 if module.offset else 1.0)
+
+    def init_weights(self) -> None:
+        """Fill every module that is not filled yet, prune what the config says, tie what is tied."""
+        if self.config.pruned_heads:
+            self.base_model._prune_heads({int(layer): heads for layer, heads in self.config.pruned_heads.items()})
+        for module in self.modules():
+            if not getattr(module, "_is_initialized", False):
+                self._init_weights(module)
+                module._is_initialized = True  # type: ignore[assignment]
+        self.tie_weights()
+
+    def tied_weights(self) -> dict[str, str]:
+        """Names of parameters that are the same tensor as another: ``{name: name of the other}``, for this config."""
+        ties: dict[str, str] = {}
+        for prefix, module in self.named_modules():
+            if isinstance(module, PreTrainedModel):
+                ties |= module._own_ties(f"{prefix}." if prefix else "")
+        return ties
+
+    def _own_ties(self, prefix: str) -> dict[str, str]:
+        declared = dict(self._shared_weights_keys)
+        if self.config.tie_word_embeddings:
+            declared |= self._tied_weights_keys
+        if INPUT_EMBEDDINGS not in declared.values():
+            return {prefix + name: prefix + source for name, source in declared.items()}
+        embeddings = self.get_input_embeddings()
+        where = next(name for name, module in self.named_modules() if module is embeddings)
+        return {
+            prefix + name: f"{prefix}{where}.weight" if source == INPUT_EMBEDDINGS else prefix + source
+            for name, source in declared.items()
+        }
+
+    def tie_weights(self) -> None:
+        """Make tied parameters one tensor."""
+        for name, source in self.tied_weights().items():
+            path, _, leaf = name.rpartition(".")
+            module = self.get_submodule(path)
+            tensor = self.get_parameter(source)
+            setattr(module, leaf, tensor)
+            if isinstance(module, nn.Linear) and leaf == "weight":
+                module.out_features = len(tensor)
+
+    # Embeddings
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The embedding of token ids."""
+        return self.base_model.get_submodule(self.input_embeddings)
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding of token ids."""
+        self.base_model.set_submodule(self.input_embeddings, value)
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        """The layer that makes logits over the vocabulary, None when the model has none."""
+        try:
+            return self.get_submodule(self.output_embeddings)
+        except AttributeError:
+            return None
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Replace the layer that makes logits over the vocabulary."""
+        self.set_submodule(self.output_embeddings, new_embeddings)
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Module:
+        """Grow or shrink the vocabulary to `new_num_tokens`, rounded up to `pad_to_multiple_of`; returns the new embedding.
+
+        New rows are drawn around the mean of the old ones (`mean_resizing`), else by the model's own initialisation.
+        """
+        embeddings = self.get_input_embeddings()
+        old = embeddings.weight.shape[0]  # type: ignore[union-attr, index]
+        size = old if new_num_tokens is None else new_num_tokens
+        if pad_to_multiple_of is not None:
+            if not isinstance(pad_to_multiple_of, int) or pad_to_multiple_of < 1:
+                raise ValueError(f"pad_to_multiple_of={pad_to_multiple_of!r} must be a positive whole number.")
+            size = -(-size // pad_to_multiple_of) * pad_to_multiple_of
+        if size < 1:
+            raise ValueError(f"new_num_tokens={new_num_tokens} must be positive.")
+        if size != old:
+            output = self.get_output_embeddings()
+            tied = output is not None and output.weight is embeddings.weight
+            self.set_input_embeddings(resize_embedding(embeddings, size, self._init_weights, mean_resizing))  # type: ignore[arg-type]
+            if output is not None:
+                resize_output(output, size, self._init_weights, mean_resizing, skip_weight=tied)  # type: ignore[arg-type]
+            self._after_resize(size)
+            self.tie_weights()
+        self.config.get_text_config().vocab_size = size
+        return self.get_input_embeddings()
+
+    def _after_resize(self, size: int) -> None:
+        """Resize what else depends on the vocabulary (an output bias, say)."""
+
+    def get_position_embeddings(self) -> nn.Module | None:
+        """The learned position embedding, None without one."""
+        return getattr(self.base_model, "position_embeddings", None)
+
+    # Training
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Recompute activations in the backward pass instead of keeping them; arguments go to ``torch.utils.checkpoint``."""
+        if not self.supports_gradient_checkpointing:
+            raise ValueError(f"{type(self).__name__} does not support gradient checkpointing.")
+        run = partial(checkpoint, **(gradient_checkpointing_kwargs or {"use_reentrant": False}))
+        self._set_checkpointing(True, run)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep activations again."""
+        self._set_checkpointing(False, None)
+
+    def _set_checkpointing(self, enabled: bool, run: Callable[..., Any] | None) -> None:
+        for module in self.modules():
+            if isinstance(module, PreTrainedModel):
+                module.gradient_checkpointing = enabled
+                if run is not None:
+                    module._checkpoint = run  # type: ignore[method-assign]
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether any part recomputes its activations."""
+        return any(isinstance(module, PreTrainedModel) and module.gradient_checkpointing for module in self.modules())
+
+    def enable_input_require_grads(self) -> None:
+        """Make the embeddings' output require gradients, so that adapters train behind frozen embeddings."""
+        self.disable_input_require_grads()
+        self._require_grads_hook = self.get_input_embeddings().register_forward_hook(
+            lambda module, inputs, output: output.requires_grad_(True)
+        )
+
+    def disable_input_require_grads(self) -> None:
+        """Undo `enable_input_require_grads`."""
+        hook = self.__dict__.pop("_require_grads_hook", None)
+        if hook is not None:
+            hook.remove()
+
+    def prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
+        """Remove attention heads: ``{layer: [heads]}``, numbered as before any pruning."""
+        for layer, heads in heads_to_prune.items():
+            self.config.pruned_heads[layer] = sorted(set(self.config.pruned_heads.get(layer, [])) | set(heads))
+        self.base_model._prune_heads(heads_to_prune)
+
+    def _prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
+        raise ValueError(f"{type(self).__name__} cannot prune attention heads.")
+
+    # For the forward passes of model files
+
+    def run_layers(
+        self, layers: Iterable[nn.Module], hidden_states: Tensor, *args: Any, recorder: Recorder | None = None, **kwargs: Any
+    ) -> Tensor:
+        """Run `hidden_states` (B, T, D) through `layers`, each called as ``layer(hidden_states, *args, recorder=…, **kwargs)``.
+
+        Notes the input of each layer for ``output_hidden_states`` and applies gradient checkpointing.
+        """
+        recompute = self.gradient_checkpointing and self.training
+        for layer in layers:
+            if recorder is not None:
+                recorder.add_hidden_state(hidden_states)
+            if recompute:
+                call = partial(layer.__call__, recorder=recorder, **kwargs)
+                hidden_states = self._checkpoint(call, hidden_states, *args)
+            else:
+                hidden_states = layer(hidden_states, *args, recorder=recorder, **kwargs)
+        return hidden_states
+
+    def embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+        """Token embeddings (B, T, D) of exactly one of `input_ids` (B, T) and `inputs_embeds` (B, T, D)."""
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("Give exactly one of input_ids and inputs_embeds.")
+        return self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds  # type: ignore[return-value]
+
+    def open_cache(
+        self, past_key_values: Any, use_cache: bool | None, kind: type[Cache] = DynamicCache
+    ) -> Cache | None:
+        """The cache to use in this pass: the given one (old-style tuples are wrapped), a new one, or None without caching."""
+        use_cache = self.config.use_cache if use_cache is None else use_cache
+        if use_cache and self.gradient_checkpointing and self.training:
+            logger.warning_once("Caching is switched off while gradient checkpointing is on: pass use_cache=False.")
+            use_cache = False
+        if past_key_values is not None and not isinstance(past_key_values, Cache):
+            past_key_values = kind.from_legacy_cache(past_key_values)  # type: ignore[attr-defined]
+        return kind() if use_cache and past_key_values is None else past_key_values
+
+    @staticmethod
+    def positions(hidden_states: Tensor, cache: Cache | None, cache_position: Tensor | None = None) -> Tensor:
+        """Positions (T,) of `hidden_states` (B, T, D) in the whole text."""
+        if cache_position is not None:
+            return cache_position
+        start = 0 if cache is None else cache.get_seq_length()
+        return torch.arange(start, start + hidden_states.shape[1], device=hidden_states.device)

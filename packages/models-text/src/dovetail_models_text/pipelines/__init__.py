@@ -1,0 +1,1 @@
+"""Text pipelines, one file per task."""
