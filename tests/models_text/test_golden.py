@@ -1,0 +1,54 @@
+"""Every golden file: the checkpoint loads and saves back the same, and every call agrees."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+import dovetail
+from dovetail.testing.golden import Golden, golden_files
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "models-text"
+FILES = golden_files(GOLDEN)
+CALLS = [(path, name) for path in FILES for name in Golden.read(path).calls]
+
+
+def identify(value: Any) -> str:
+    return f"{value.parent.name}/{value.stem}" if isinstance(value, Path) else str(value)
+
+
+@lru_cache(maxsize=1)
+def loaded(path: Path) -> Any:
+    with TemporaryDirectory() as folder:
+        return Golden.read(path).load(folder)
+
+
+@pytest.mark.parametrize(("path", "call"), CALLS, ids=identify)
+def test_outputs_equal_the_reference(path: Path, call: str):
+    Golden.read(path).check_call(loaded(path), call)
+
+
+@pytest.mark.parametrize("path", FILES, ids=identify)
+def test_checkpoints_load_completely_and_are_saved_the_same(path: Path, tmp_path: Path):
+    golden = Golden.read(path)
+    model, report = golden.load(tmp_path / "theirs", output_loading_info=True)
+    computed = {
+        name for name, shape in golden.content["tensors"].items() if not isinstance(shape, list)
+    }
+    assert set(report["missing_keys"]) <= computed
+    assert not report["unexpected_keys"]
+    assert not report["mismatched_keys"]
+    golden.check_saved(model, tmp_path / "ours")
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.rglob("config.json")), ids=identify)
+def test_config_defaults_equal_the_reference(path: Path):
+    content = json.loads(path.read_text())
+    ours = getattr(dovetail, content["config_class"])().to_dict()
+    theirs = content["defaults"]
+    assert {key: ours.get(key, "absent") for key in theirs} == theirs
