@@ -10,10 +10,19 @@ from dovetail.hookspecs import hookimpl
 def dovetail_commands() -> list[CommandDeclaration]:
     """The subcommands of the program that need no other package."""
     return [
+        CommandDeclaration("chat", "dovetail.cli.chat:chat", "Talk to a model."),
+        CommandDeclaration(
+            "doctor", "dovetail.cli.doctor:doctor", "Find and explain what is broken."
+        ),
+        CommandDeclaration(
+            "download", "dovetail.cli.download:download", "Fetch a model or dataset into the cache."
+        ),
+        CommandDeclaration("env", "dovetail.cli.env:env", "Show versions, devices and settings."),
         CommandDeclaration(
             "new-plugin", "dovetail.cli.new_plugin:new_plugin", "Write a new plugin package."
         ),
         CommandDeclaration(
             "plugins", "dovetail.cli.plugins:plugins", "List plugins and what they provide."
         ),
+        CommandDeclaration("run", "dovetail.cli.run:run", "Run a task on files, folders or text."),
     ]
