@@ -5,6 +5,11 @@ The declarations are in `dovetail_agents.plugin`; importing this package costs n
 
 from __future__ import annotations
 
-from importlib.metadata import version
 
-__version__ = version("dovetail-agents")
+def __getattr__(name: str) -> str:
+    # Looked up on demand: every discovery of plugins imports this module, few read the version.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("dovetail-agents")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

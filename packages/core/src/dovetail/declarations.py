@@ -1,4 +1,4 @@
-"""What a plugin says it provides: small frozen records whose targets are ``"package.module:Name"`` strings.
+"""What a plugin says it provides: small frozen records with ``"package.module:Name"`` targets.
 
 Declaring imports nothing. A target is imported when somebody first uses it.
 """
@@ -19,8 +19,9 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class Declaration:
     """Fields common to all declarations.
 
-    `overrides` names the distributions (for instance ``"dovetail-models-text"``) over which this declaration wins when both
-    claim the same name. Without it a double claim is an error for whoever asks for the name.
+    `overrides` names the distributions (for instance ``"dovetail-models-text"``) over which this
+    declaration wins when both claim the same name. Without it a double claim is an error for
+    whoever asks for the name.
     """
 
     overrides: tuple[str, ...] = ()
@@ -38,7 +39,7 @@ class Declaration:
 
 
 def by_class_name(*targets: Target | None) -> dict[str, Target]:
-    """Map the ``Name`` of each ``"module:Name"`` to the target; anything that is no such string is left out."""
+    """Map ``Name`` of each ``"module:Name"`` to the target; what is no such string is left out."""
     return {target.partition(":")[2]: target for target in targets if isinstance(target, str)}
 
 
@@ -46,8 +47,9 @@ def by_class_name(*targets: Target | None) -> dict[str, Target]:
 class ModelDeclaration(Declaration):
     """One architecture.
 
-    `auto` maps an auto class to the class it picks: ``{"AutoModelForCausalLM": "pkg.llama.modeling:LlamaForCausalLM"}``.
-    `models` lists the public classes that no auto class picks. `aliases` gives further public names their targets.
+    `auto` maps an auto class to the class it picks: ``{"AutoModelForCausalLM":
+    "pkg.llama.modeling:LlamaForCausalLM"}``. `models` lists the public classes that no auto class
+    picks. `aliases` gives further public names their targets.
     """
 
     model_type: str
@@ -63,16 +65,27 @@ class ModelDeclaration(Declaration):
 
     @property
     def exports(self) -> Mapping[str, Target]:
-        parts = (self.tokenizer, self.image_processor, self.video_processor, self.feature_extractor, self.processor)
-        return by_class_name(self.config, *self.auto.values(), *self.models, *parts) | dict(self.aliases)
+        """Config, models, tokenizer, processors and aliases."""
+        classes = by_class_name(
+            self.config,
+            *self.auto.values(),
+            *self.models,
+            self.tokenizer,
+            self.image_processor,
+            self.video_processor,
+            self.feature_extractor,
+            self.processor,
+        )
+        return classes | dict(self.aliases)
 
 
 @dataclass(frozen=True)
 class PipelineDeclaration(Declaration):
     """One task of ``pipeline(task)``.
 
-    `auto_models` are tried in order; `default_model` is a Hub id (optionally ``id@revision``); `inputs` is one of
-    ``text``, ``image``, ``video``, ``audio``, ``multimodal``. `aliases` are further names of the same task.
+    `auto_models` are tried in order; `default_model` is a Hub id (optionally ``id@revision``);
+    `inputs` is one of ``text``, ``image``, ``video``, ``audio``, ``multimodal``. `aliases` are
+    further names of the same task.
     """
 
     task: str
@@ -84,16 +97,18 @@ class PipelineDeclaration(Declaration):
 
     @property
     def keys(self) -> tuple[str, ...]:
+        """The task and its aliases."""
         return (self.task, *self.aliases)
 
     @property
     def exports(self) -> Mapping[str, Target]:
+        """The pipeline class."""
         return by_class_name(self.pipeline)
 
 
 @dataclass(frozen=True)
 class QuantizerDeclaration(Declaration):
-    """One quantization method, under the name that ``quantization_config["quant_method"]`` carries."""
+    """One quantization method, named as in ``quantization_config["quant_method"]``."""
 
     method: str
     quantizer: Target
@@ -101,6 +116,7 @@ class QuantizerDeclaration(Declaration):
 
     @property
     def exports(self) -> Mapping[str, Target]:
+        """The quantizer and its config."""
         return by_class_name(self.quantizer, self.config)
 
 
@@ -140,12 +156,13 @@ class EngineDeclaration(Declaration):
 
     @property
     def exports(self) -> Mapping[str, Target]:
+        """The engine class."""
         return by_class_name(self.engine)
 
 
 @dataclass(frozen=True)
 class CommandDeclaration(Declaration):
-    """One subcommand of the ``dovetail`` program: the target is a `click.Command`, imported when the command runs."""
+    """One subcommand of ``dovetail``: the target is a `click.Command`, imported when it runs."""
 
     name: str
     command: Target
@@ -161,6 +178,7 @@ class CallbackDeclaration(Declaration):
 
     @property
     def exports(self) -> Mapping[str, Target]:
+        """The callback class."""
         return by_class_name(self.callback)
 
 
@@ -177,6 +195,7 @@ class ConverterDeclaration(Declaration):
 
     @property
     def keys(self) -> tuple[str, ...]:
+        """``"model_type/layout"``."""
         return (f"{self.model_type}/{self.layout}",)
 
 
@@ -188,10 +207,12 @@ class NamesDeclaration(Declaration):
 
     @property
     def keys(self) -> tuple[str, ...]:
+        """None: no registry holds it."""
         return ()
 
     @property
     def exports(self) -> Mapping[str, Target]:
+        """The names themselves."""
         return self.names
 
 
@@ -206,11 +227,14 @@ def family(
     tokenizer: str | None = None,
     aliases: Mapping[str, str] = NOTHING,
 ) -> ModelDeclaration:
-    """Declare a folder ``package`` that follows the house layout (`configuration.py`, `modeling.py`, `tokenization.py`).
+    """Declare a folder ``package`` in the house layout.
 
-    `heads` are suffixes after `prefix`: ``"Model"`` is picked by ``AutoModel`` and ``"ForX"`` by ``AutoModelForX``. `auto` adds or
-    replaces picks (auto class to class name), `models` are suffixes of public classes that no auto class picks.
-    `aliases` map further public names to class names in `modeling.py`, or to ``module:Name`` within `package`.
+    Its modules are `configuration.py`, `modeling.py` and, with a `tokenizer`, `tokenization.py`.
+
+    `heads` are suffixes after `prefix`: ``"Model"`` is picked by ``AutoModel`` and ``"ForX"`` by
+    ``AutoModelForX``. `auto` adds or replaces picks (auto class to class name), `models` are
+    suffixes of public classes that no auto class picks. `aliases` map further public names to class
+    names in `modeling.py`, or to ``module:Name`` within `package`.
 
     >>> family("llama", "pkg.llama", "Llama", ("Model", "ForCausalLM")).auto["AutoModelForCausalLM"]
     'pkg.llama.modeling:LlamaForCausalLM'
@@ -219,7 +243,8 @@ def family(
     picks = {"Auto" + head: modeling + prefix + head for head in heads}
     picks |= {auto_class: modeling + name for auto_class, name in auto.items()}
     extra = {
-        name: f"{package}.{target}" if ":" in target else modeling + target for name, target in aliases.items()
+        name: f"{package}.{target}" if ":" in target else modeling + target
+        for name, target in aliases.items()
     }
     if tokenizer is not None:
         extra.setdefault(f"{tokenizer}Fast", f"{package}.tokenization:{tokenizer}")

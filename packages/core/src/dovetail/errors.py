@@ -1,13 +1,12 @@
 """Every error Dovetail raises on purpose.
 
-Each is also the built-in type that code written for this field already catches. A message says what was wrong,
-where (file, key, tensor, plugin), and what to do next.
+Each is also the built-in type that code written for this field already catches. A message says what
+was wrong, where (file, key, tensor, plugin), and what to do next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class DovetailError(Exception):
@@ -19,7 +18,7 @@ class UnknownNameError(DovetailError, ValueError):
 
 
 class MissingPluginError(DovetailError, ImportError):
-    """A known name whose distribution is not installed; the message holds the ``pip install`` line."""
+    """A known name of a distribution that is not installed, with the ``pip install`` line."""
 
 
 class PluginLoadError(DovetailError, ImportError):
@@ -31,7 +30,7 @@ class PluginConflictError(DovetailError, ValueError):
 
 
 class ConfigError(DovetailError, ValueError):
-    """A configuration value that cannot be: the message names the key, the value and what is allowed."""
+    """A configuration value that cannot be: names the key, the value and what is allowed."""
 
 
 class ConfigTypeError(ConfigError, TypeError):
@@ -71,7 +70,9 @@ class RemoteCodeError(DovetailError, ValueError):
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:
-    """A sentence such as `` Did you mean 'llama'?``, empty when nothing is near (at most five names)."""
+    """A sentence such as `` Did you mean 'llama'?`` with at most five names, empty for none."""
+    from difflib import get_close_matches  # wanted on failure alone
+
     close = get_close_matches(name, list(known), n=5, cutoff=0.6)
     if not close:
         return ""

@@ -1,16 +1,21 @@
-"""Every hook a plugin may implement: when it is called, what to return, an example.
+"""Every hook a plugin may implement: what it is for, what to return, an example.
 
-All hooks follow one pattern. A plugin module, named by an entry point of the group ``dovetail``, holds functions marked with
-`hookimpl`. Each is called once, when somebody first asks Dovetail for a name that the core does not hold itself, and returns a
-list of declarations (`dovetail.declarations`). The rules:
+All hooks follow one pattern. A plugin module, named by an entry point of the group ``dovetail``,
+holds functions marked with `hookimpl`. Each is called once, when somebody first asks Dovetail for a
+name that the core does not hold itself, and returns a list of declarations
+(`dovetail.declarations`). The rules:
 
-* Return the same list whenever and in whatever process the hook is called. Nothing is registered by import side effect.
-* Import neither torch nor your models in the plugin module: targets are ``"package.module:Name"`` strings, imported on first use.
-* Return an empty list for "nothing"; leave the hook out if that is always so.
-* A hook that raises or returns something else disables its plugin, with one warning; everything else goes on working.
+* Return the same list whenever and in whatever process the hook is called. Nothing is registered by
+  import side effect.
+* Import neither torch nor your models in the plugin module: targets are ``"package.module:Name"``
+  strings, imported on first use.
+* Return an empty list for "nothing", or leave the hook out.
+* A hook that raises or returns something else disables its plugin, with one warning; everything
+  else goes on working.
 
-Every hook receives `core_version`, the version of the running core, for plugins that support several. An implementation may
-leave arguments out, so later versions can add some without breaking anybody.
+Every hook receives `core_version`, the version of the running core, for plugins that support
+several of them. An implementation may leave arguments out, so a later core can add some without
+breaking anybody.
 """
 
 from __future__ import annotations
@@ -43,26 +48,32 @@ hookimpl = HookimplMarker(PROJECT)
 
 @hookspec
 def dovetail_models(core_version: str) -> list[ModelDeclaration]:
-    """Architectures: what the auto classes pick for a checkpoint whose ``config.json`` names the `model_type`.
+    """Architectures: what the auto classes pick for a ``config.json`` with this `model_type`.
 
-    `dovetail.declarations.family` writes the declaration of a folder in the house layout.
+    Config, models, tokenizer and processors become public names of Dovetail. `family` writes the
+    declaration of a folder in the house layout.
 
+    Example:
         @hookimpl
         def dovetail_models():
-            return [family("acme", "acme_models.acme", "Acme", ("Model", "ForCausalLM"), tokenizer="AcmeTokenizer")]
+            heads = ("Model", "ForCausalLM")
+            return [family("acme", "acme_lm", "Acme", heads, tokenizer="AcmeTokenizer")]
     """
 
 
 @hookspec
 def dovetail_pipelines(core_version: str) -> list[PipelineDeclaration]:
-    """Tasks of ``pipeline(task)`` and of ``dovetail run``: subclasses of `dovetail.pipelines.Pipeline`.
+    """Tasks of ``pipeline(task)`` and ``dovetail run``.
 
+    A pipeline subclasses `dovetail.pipelines.Pipeline`; its class becomes a public name.
+
+    Example:
         @hookimpl
         def dovetail_pipelines():
             return [
                 PipelineDeclaration(
                     "text-similarity",
-                    pipeline="acme_models.similarity:SimilarityPipeline",
+                    pipeline="acme_similarity.pipeline:SimilarityPipeline",
                     auto_models=("AutoModel",),
                 )
             ]
@@ -71,10 +82,12 @@ def dovetail_pipelines(core_version: str) -> list[PipelineDeclaration]:
 
 @hookspec
 def dovetail_quantizers(core_version: str) -> list[QuantizerDeclaration]:
-    """Quantization methods, chosen by ``quantization_config`` in the call or in ``config.json``.
+    """Quantization methods, chosen by ``quantization_config`` in a call or in ``config.json``.
 
-    The quantizer subclasses `dovetail.quantizers.HfQuantizer`, its config `dovetail.quantizers.QuantizationConfigMixin`.
+    The quantizer subclasses `dovetail.quantizers.HfQuantizer`, its config
+    `dovetail.quantizers.QuantizationConfigMixin`.
 
+    Example:
         @hookimpl
         def dovetail_quantizers():
             return [
@@ -91,8 +104,9 @@ def dovetail_quantizers(core_version: str) -> list[QuantizerDeclaration]:
 def dovetail_attention_implementations(core_version: str) -> list[AttentionDeclaration]:
     """Attention implementations, chosen by ``attn_implementation=name``.
 
-    The function takes the arguments of `dovetail.layers.attention.sdpa_attention` and returns what it returns.
+    The function takes and returns what `dovetail.layers.attention.sdpa_attention` does.
 
+    Example:
         @hookimpl
         def dovetail_attention_implementations():
             return [AttentionDeclaration("acme_flash", function="acme_kernels.attention:flash")]
@@ -101,11 +115,12 @@ def dovetail_attention_implementations(core_version: str) -> list[AttentionDecla
 
 @hookspec
 def dovetail_generation_strategies(core_version: str) -> list[StrategyDeclaration]:
-    """Ways to generate, run by ``model.generate``: subclasses of `dovetail.generation.strategies.Strategy`.
+    """Ways to generate, run by ``model.generate``: `dovetail.generation.strategies.Strategy`.
 
+    Example:
         @hookimpl
         def dovetail_generation_strategies():
-            return [StrategyDeclaration("lookahead", strategy="acme_decoding.lookahead:Lookahead")]
+            return [StrategyDeclaration("lookahead", strategy="acme_decoding.loop:Lookahead")]
     """
 
 
@@ -113,38 +128,44 @@ def dovetail_generation_strategies(core_version: str) -> list[StrategyDeclaratio
 def dovetail_tools(core_version: str) -> list[ToolDeclaration]:
     """Tools that an agent may call by name (package ``dovetail-agents``).
 
+    Example:
         @hookimpl
         def dovetail_tools():
-            return [ToolDeclaration("weather", tool="acme_tools.weather:WeatherTool")]
+            return [ToolDeclaration("weather", tool="acme_weather.tool:WeatherTool")]
     """
 
 
 @hookspec
 def dovetail_engines(core_version: str) -> list[EngineDeclaration]:
-    """Engines that answer an agent's messages: anything from a local model to a remote service.
+    """Engines that answer an agent's messages: from a local model to a remote service.
 
+    Example:
         @hookimpl
         def dovetail_engines():
-            return [EngineDeclaration("acme", engine="acme_tools.engine:AcmeEngine")]
+            return [EngineDeclaration("acme", engine="acme_service.engine:AcmeEngine")]
     """
 
 
 @hookspec
 def dovetail_commands(core_version: str) -> list[CommandDeclaration]:
-    """Subcommands of the ``dovetail`` program. The target is a `click.Command`, imported when the command runs.
+    """Subcommands of the ``dovetail`` program: a `click.Command`, imported when it is run.
 
-    `help` is the line shown by ``dovetail --help``, which therefore imports no plugin's command.
+    `help` is the line shown by ``dovetail --help``, which therefore imports no command.
 
+    Example:
         @hookimpl
         def dovetail_commands():
-            return [CommandDeclaration("weather", command="acme_tools.cli:weather", help="Tell the weather.")]
+            return [CommandDeclaration("weather", "acme_weather.cli:weather", "Tell the weather.")]
     """
 
 
 @hookspec
 def dovetail_callbacks(core_version: str) -> list[CallbackDeclaration]:
-    """Training callbacks, chosen by name: ``TrainingArguments(report_to="acme")`` (package ``dovetail-training``).
+    """Training callbacks, chosen by name in ``TrainingArguments(report_to=...)``.
 
+    Used by the package ``dovetail-training``.
+
+    Example:
         @hookimpl
         def dovetail_callbacks():
             return [CallbackDeclaration("acme", callback="acme_tracking.callback:AcmeCallback")]
@@ -153,19 +174,21 @@ def dovetail_callbacks(core_version: str) -> list[CallbackDeclaration]:
 
 @hookspec
 def dovetail_converters(core_version: str) -> list[ConverterDeclaration]:
-    """Converters from an original checkpoint layout to the Hub's, one for each pair of model type and layout.
+    """Converters from an original checkpoint layout to the Hub's, per model type and layout.
 
+    Example:
         @hookimpl
         def dovetail_converters():
-            return [ConverterDeclaration("acme", "original", converter="acme_models.acme.convert:convert")]
+            return [ConverterDeclaration("acme", "original", converter="acme_lm.convert:convert")]
     """
 
 
 @hookspec
 def dovetail_names(core_version: str) -> list[NamesDeclaration]:
-    """Public names that belong to none of the above, importable as ``from dovetail import NAME``.
+    """Public names that belong to none of the above, for ``from dovetail import NAME``.
 
+    Example:
         @hookimpl
         def dovetail_names():
-            return [NamesDeclaration({"AcmeCollator": "acme_models.data:AcmeCollator"})]
+            return [NamesDeclaration({"AcmeCollator": "acme_lm.data:AcmeCollator"})]
     """

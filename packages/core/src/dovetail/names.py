@@ -51,7 +51,9 @@ class Owner:
 def _known() -> dict[str, dict[str, Owner]]:
     """Kind of name to name to owner. Read only when a name is not found among what is installed."""
     table: dict[str, dict[str, Owner]] = {}
-    for distribution, content in json.loads(files("dovetail").joinpath("known.json").read_text()).items():
+    for distribution, content in json.loads(
+        files("dovetail").joinpath("known.json").read_text()
+    ).items():
         owner = Owner(distribution, content["extra"])
         for kind, names in content["names"].items():
             table.setdefault(kind, {}).update(dict.fromkeys(names, owner))

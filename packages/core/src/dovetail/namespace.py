@@ -1,4 +1,4 @@
-"""What ``dovetail.NAME`` and ``from dovetail import NAME`` find, and what they say when they find nothing."""
+"""What ``from dovetail import NAME`` finds, and what it says when it finds nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def attribute(name: str) -> Any:
 def _special(name: str) -> Any:
     if name == "__version__":
         return plugins.core_version()
-    # `from dovetail import *` brings the core's names: those of all plugins would import every model.
+    # `from dovetail import *` brings the core's names: those of all plugins would import every
+    # model.
     if name == "__all__":
         return sorted(core_modules())
     raise AttributeError(f"module 'dovetail' has no attribute {name!r}")
@@ -58,8 +59,8 @@ def _unknown(name: str) -> Exception:
         return missing
     near = near_matches(name, {*public_names(), *known_names("public")})
     message = f"'dovetail' has no public name {name!r}.{near}"
-    # `from dovetail import NAME` swallows an AttributeError, and its message; it comes here by way of
-    # the import machinery, which lets an ImportError through.
+    # `from dovetail import NAME` swallows an AttributeError, and its message; it comes here by way
+    # of the import machinery, which lets an ImportError through.
     frame: Any = sys._getframe(3)
     importing = frame.f_globals.get("__name__") == "importlib._bootstrap"
     kind = ImportError if importing else AttributeError

@@ -1,10 +1,11 @@
-"""Plugins: finding them, loading them one by one so that a broken one costs only itself, and saying who provides what.
+"""Plugins: finding them, loading them so that a broken one costs only itself, who provides what.
 
-A plugin is a module (or object) named by an entry point of the group ``dovetail``. Loading one means importing that module,
-which is light, and calling its hooks, which return declarations. Nothing here imports torch or a model.
+A plugin is a module (or object) named by an entry point of the group ``dovetail``. Loading one
+means importing that module, which is light, and calling its hooks, which return declarations.
+Nothing here imports torch or a model.
 
     >>> from dovetail import plugins
-    >>> plugins.disable("acme-models")         # as DOVETAIL_DISABLE_PLUGINS=acme-models
+    >>> plugins.disable("acme-models")  # as DOVETAIL_DISABLE_PLUGINS=acme-models
     >>> plugins.prefer("llama", "acme-models")  # as DOVETAIL_PREFER="llama=acme-models"
 """
 
@@ -18,14 +19,16 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+import pluggy
 
 from dovetail import declarations, hookspecs
 from dovetail.declarations import Declaration, Target
 from dovetail.errors import PluginConflictError, PluginLoadError, near_matches
 
 if TYPE_CHECKING:
-    import pluggy
     from importlib_metadata import Distribution, EntryPoint
 
 GROUP = "dovetail"
@@ -40,8 +43,8 @@ logger = logging.getLogger("dovetail.plugins")
 class Plugin:
     """One installed plugin and what became of it.
 
-    `status` is ``active``, ``disabled`` (the user said so) or ``failed``; `reason` says why it is not active, and `detail` holds
-    the traceback of a failure.
+    `status` is ``active``, ``disabled`` (the user said so) or ``failed``; `reason` says why it is
+    not active, and `detail` holds the traceback of a failure.
     """
 
     name: str
@@ -56,13 +59,16 @@ class Plugin:
         return f"{self.distribution} {self.version}"
 
     def answers_to(self, name: str) -> bool:
-        """Whether a user who writes `name` means this plugin: its own name or its distribution's, however spelt."""
+        """Whether `name` means this plugin: its own name or its distribution's, however spelt."""
         return canonical(name) in (canonical(self.name), canonical(self.distribution))
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One plugin's claim to a name: `value` is the declaration itself or, for a public name, its target."""
+    """One plugin's claim to a name.
+
+    `value` is the declaration itself or, for a public name, the target.
+    """
 
     plugin: Plugin
     declaration: Declaration
@@ -77,7 +83,8 @@ class Claim:
 class Selection:
     """Which plugins the user wants, and whom they prefer where two claim one name.
 
-    `allowed` is None for "all". `preferred` maps a name, or the name of the declaration it comes with, to a plugin.
+    `allowed` is None for "all". `preferred` maps a name, or that of the declaration it comes with,
+    to a plugin.
     """
 
     allowed: frozenset[str] | None = None
@@ -86,12 +93,17 @@ class Selection:
 
     @classmethod
     def from_environment(cls) -> Selection:
-        """Read ``DOVETAIL_PLUGINS``, ``DOVETAIL_DISABLE_PLUGINS`` (comma-separated) and ``DOVETAIL_PREFER`` (``name=plugin``)."""
+        """Read the choice from the environment.
+
+        ``DOVETAIL_PLUGINS`` and ``DOVETAIL_DISABLE_PLUGINS`` are comma-separated names, and the
+        former may be ``none``; ``DOVETAIL_PREFER`` holds ``name=plugin`` pairs. Empty ones count as
+        unset.
+        """
         allowed = _listed(ALLOW)
         pairs = [item.partition("=") for item in _listed(PREFER)]
         for name, sign, plugin in pairs:
             if not (name.strip() and sign and plugin.strip()):
-                logger.warning("%s holds %r, which is not of the form name=plugin; ignored.", PREFER, name + sign)
+                logger.warning("%s: ignored %r, which is not name=plugin.", PREFER, name + sign)
         return cls(
             allowed=(frozenset(allowed) - {"none"}) if allowed else None,
             disabled=frozenset(_listed(DISABLE)),
@@ -115,7 +127,7 @@ class Selection:
     def unmatched(self, plugins: Sequence[Plugin]) -> Iterator[str]:
         """The names that no installed plugin answers to."""
         wanted = {*(self.allowed or ()), *self.disabled, *self.preferred.values()}
-        return (name for name in sorted(wanted) if not any(plugin.answers_to(name) for plugin in plugins))
+        return (n for n in sorted(wanted) if not any(plugin.answers_to(n) for plugin in plugins))
 
 
 @dataclass(frozen=True)
@@ -157,7 +169,8 @@ class Verdict:
 class PluginHost:
     """The plugins of this process, discovered when first asked for.
 
-    Safe to use from several threads and after a fork. A discovery is built apart and published whole, so nobody sees half of one.
+    Safe to use from several threads and after a fork: a discovery is built apart and published
+    whole, so nobody sees half of one.
     """
 
     def __init__(self, selection: Selection | None = None) -> None:
@@ -179,7 +192,7 @@ class PluginHost:
             self._discovery = None
 
     def reset(self) -> None:
-        """Forget what was discovered and chosen by call: the next question reads the environment again."""
+        """Forget what was discovered and what was chosen by call."""
         with self._lock:
             self._given = self._discovery = None
 
@@ -216,8 +229,7 @@ class PluginHost:
         """The claim that holds `name`.
 
         Raises:
-            PluginConflictError: several plugins claim it and neither a preference nor an `overrides`
-                decides.
+            PluginConflictError: several plugins claim it and nothing decides between them.
         """
         verdict = self.judge(name, claims)
         if verdict.holder is None:
@@ -264,26 +276,28 @@ def discover(selection: Selection) -> Discovery:
     """Load the core's own plugin and every installed one that `selection` lets through."""
     from dovetail import builtin
 
+    host = specified_hooks()
     core = Plugin(CORE, "dovetail", core_version(), builtin.__name__)
     plugins = [core]
-    found = [(core, declaration) for declaration in collect(builtin)]
-    entries, damaged = installed_entries()
-    for entry in entries:
-        plugin = Plugin(entry.name, *_distribution(entry.dist), module=entry.value)
+    found = [(core, declaration) for declaration in collect(builtin, host)]
+    installed, damaged = installed_plugins()
+    for plugin, entry in installed:
         refusal = selection.refusal(plugin)
         if refusal:
             plugin = replace(plugin, status="disabled", reason=refusal)
         else:
-            plugin, declared = _load_guarded(plugin, entry)
+            plugin, declared = _load_guarded(plugin, entry, host)
             found += [(plugin, declaration) for declaration in declared]
         plugins.append(plugin)
     return Discovery((*plugins, *damaged), selection, tuple(found))
 
 
-def _load_guarded(plugin: Plugin, entry: EntryPoint) -> tuple[Plugin, list[Declaration]]:
+def _load_guarded(
+    plugin: Plugin, entry: EntryPoint, host: pluggy.PluginManager
+) -> tuple[Plugin, list[Declaration]]:
     """Load one plugin whole; when anything at all goes wrong, none of it."""
     try:
-        return plugin, collect(entry.load())
+        return plugin, collect(entry.load(), host)
     except KeyboardInterrupt:
         raise
     # A module can also leave by SystemExit; nothing a plugin does may take the core down.
@@ -292,29 +306,37 @@ def _load_guarded(plugin: Plugin, entry: EntryPoint) -> tuple[Plugin, list[Decla
         return replace(plugin, status="failed", reason=_cause(error), detail=detail), []
 
 
-def collect(module: object) -> list[Declaration]:
+def collect(module: object, host: pluggy.PluginManager) -> list[Declaration]:
     """Everything that the hooks of one plugin module (or object) declare, checked.
+
+    `host` is from `specified_hooks`; the plugin does not stay registered with it.
 
     Raises:
         PluginLoadError: a hook is unknown, unmarked or a wrapper, or returns what it should not.
     """
-    import pluggy
-
-    host = pluggy.PluginManager(hookspecs.PROJECT)
-    host.add_hookspecs(hookspecs)
     _refuse_unmarked(module)
     try:
         host.register(module)
         host.check_pending()
+        callers = host.get_hookcallers(module) or []
+        declared = [item for caller in callers for item in _call(caller)]
     except pluggy.PluginValidationError as error:
         raise PluginLoadError(_misspelt(host, module) or str(error)) from error
-    callers = host.get_hookcallers(module)
+    finally:
+        host.unregister(module)
     if not callers:
         raise PluginLoadError(
             "It implements no hook. Mark its functions with @hookimpl (from dovetail import "
             "hookimpl) and name them as dovetail.hookspecs does."
         )
-    return [item for caller in callers for item in _call(caller)]
+    return declared
+
+
+def specified_hooks() -> pluggy.PluginManager:
+    """Pluggy with our specs, which checks each implementation against them."""
+    host = pluggy.PluginManager(hookspecs.PROJECT)
+    host.add_hookspecs(hookspecs)
+    return host
 
 
 def _call(caller: pluggy.HookCaller) -> Iterator[Declaration]:
@@ -355,8 +377,9 @@ def _check_declaration(item: object, kind: type[Declaration], hook: str) -> None
 def hook_kinds() -> dict[str, type[Declaration]]:
     """Hook name to the class of declarations it returns, read from the annotations of the specs."""
     specs = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("dovetail_")}
-    returned = {name: get_type_hints(spec, vars(declarations))["return"] for name, spec in specs.items()}
-    return {name: get_args(hint)[0] for name, hint in returned.items()}
+    known = vars(declarations)
+    hints = {name: get_type_hints(spec, known)["return"] for name, spec in specs.items()}
+    return {name: get_args(hint)[0] for name, hint in hints.items()}
 
 
 def targets(declaration: Declaration) -> Iterator[Target]:
@@ -372,8 +395,8 @@ def targets(declaration: Declaration) -> Iterator[Target]:
                 yield value
 
 
-def installed_entries() -> tuple[list[EntryPoint], list[Plugin]]:
-    """The entry points of our group, in a fixed order, and the distributions whose entry points cannot be read."""
+def installed_plugins() -> tuple[list[tuple[Plugin, EntryPoint]], list[Plugin]]:
+    """Every entry point of our group, in a fixed order, and the distributions that are damaged."""
     import importlib_metadata
 
     damaged: list[Plugin] = []
@@ -388,16 +411,21 @@ def installed_entries() -> tuple[list[EntryPoint], list[Plugin]]:
                 name, version = _distribution(distribution)
                 reason = f"its entry points cannot be read: {_cause(error)}"
                 damaged.append(Plugin(name, name, version, "", "failed", reason))
-    entries.sort(key=lambda entry: (_distribution(entry.dist), entry.name))
-    return entries, damaged
+    found = [(Plugin(e.name, *_distribution(e.dist), e.value), e) for e in entries]
+    return sorted(found, key=lambda pair: (pair[0].distribution, pair[0].name)), damaged
 
 
 def _distribution(distribution: Distribution | None) -> tuple[str, str]:
-    """Name and version, as far as damaged metadata tells."""
+    """Name and version as far as damaged metadata tells, without the cost of the e-mail parser."""
+    headers: dict[str, str] = {}
     try:
-        return distribution.name, distribution.version  # type: ignore[union-attr]
-    except Exception:
-        return str(getattr(distribution, "_path", "unknown distribution")), "unknown version"
+        text = distribution.read_text("METADATA") or "" if distribution else ""
+        for line in takewhile(bool, text.splitlines()):
+            key, _, value = line.partition(": ")
+            headers.setdefault(key, value)
+    except (OSError, UnicodeDecodeError):
+        pass  # what is missing is said below
+    return headers.get("Name", "unknown distribution"), headers.get("Version", "(version unknown)")
 
 
 def _refuse_unmarked(module: object) -> None:
@@ -432,7 +460,7 @@ def _conflict(name: str, rivals: Sequence[Claim]) -> str:
     return (
         f"{name!r} is claimed by {len(rivals)} plugins: {listed}. Say which one is to win: set "
         f'{PREFER}="{name}={first}", or call dovetail.plugins.prefer({name!r}, {first!r}). '
-        f"The author of a plugin meant to replace another says so with `overrides` in its declaration."
+        "A plugin that is meant to replace another says so with `overrides` in its declaration."
     )
 
 
@@ -460,7 +488,7 @@ def core_version() -> str:
     """The version of the installed core."""
     import importlib_metadata
 
-    return importlib_metadata.version("dovetail")
+    return _distribution(importlib_metadata.distribution("dovetail"))[1]
 
 
 def canonical(name: str) -> str:
@@ -493,7 +521,7 @@ def disable(*names: str) -> None:
 
 
 def enable(*names: str) -> None:
-    """Take plugins from the disabled ones, and add them to the allowed ones when there is such a list."""
+    """Take plugins off the disabled ones, and add them to the allowed ones if those are listed."""
     selection = _HOST.selection
     wanted = {canonical(name) for name in names}
     _HOST.select(

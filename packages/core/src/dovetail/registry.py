@@ -1,8 +1,8 @@
-"""Registries: from a name (model type, task, method ...) to the declaration that holds it, and from there to the object.
+"""Registries: from a name (model type, task, method ...) to its declaration, and on to the object.
 
-    >>> from dovetail import registry
-    >>> registry.attentions().get("sdpa").function
-    'dovetail.layers.attention:sdpa_attention'
+>>> from dovetail import registry
+>>> registry.attentions().get("sdpa").function
+'dovetail.layers.attention:sdpa_attention'
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from dovetail import plugins
 from dovetail.declarations import (
@@ -107,7 +107,7 @@ class Registry(Generic[D]):
         claims = self._claims().get(name)
         if claims is None:
             raise self._absent(name)
-        return plugins.manager().settle(name, claims).value
+        return cast(D, plugins.manager().settle(name, claims).declaration)
 
     def load(self, name: str) -> Any:
         """The object that the declaration of `name` points to: the class, function or command.
@@ -194,14 +194,15 @@ class Registry(Generic[D]):
     def _wrap(self, item: object, name: str | None) -> D:
         if name is None:
             raise TypeError(f"Pass a {self.kind.__name__}, or an object together with name=...")
-        return self.kind(name, item)  # type: ignore[call-arg]
+        make: Any = self.kind
+        return cast(D, make(name, item))
 
     def _absent(self, name: str) -> DovetailError:
         missing = absence(self._known, name, f"The {self.label} {name!r}")
         if missing is not None:
             return missing
         near = near_matches(str(name), {*self.names(), *known_names(self._known)})
-        tail = near or f" `dovetail plugins` lists what is installed."
+        tail = near or " `dovetail plugins` lists what is installed."
         return UnknownNameError(f"There is no {self.label} {name!r}.{tail}")
 
 
@@ -218,7 +219,7 @@ def absence(known: str, name: str, subject: str) -> MissingPluginError | None:
         )
     if plugin.status != "active":
         return MissingPluginError(
-            f"{subject} belongs to {plugin}, which is installed but {plugin.status}: {plugin.reason}"
+            f"{subject} belongs to {plugin}, which is {plugin.status}: {plugin.reason}"
         )
     return MissingPluginError(
         f"{subject} belongs to {owner.distribution!r}, but the installed version {plugin.version} "
@@ -319,13 +320,14 @@ class Provision:
 
 
 def why(name: str) -> list[Provision]:
-    """Every meaning of `name`, who provides it and who else claims it; empty for an unknown name."""
+    """Every meaning of `name`, who provides it, who else claims it; empty for an unknown name."""
     found = [Provision(r.label, verdict) for r in _ALL if (verdict := r.verdict(name))]
     claims = tuple(plugins.manager().exports().get(name, ()))
     if name in core_modules():
         core = plugins.manager().plugins[0]
         own = Claim(core, Declaration(), f"{core_modules()[name]}:{name}")
-        found.append(Provision("public name", Verdict(own, "names of the core win", (own, *claims))))
+        verdict = Verdict(own, "names of the core win", (own, *claims))
+        found.append(Provision("public name", verdict))
     elif claims:
         found.append(Provision("public name", plugins.manager().judge(name, claims)))
     return found
