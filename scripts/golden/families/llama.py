@@ -95,19 +95,6 @@ for scaling, rope_scaling in SCALINGS.items():
         max_position_embeddings=8,
         rope_theta=100.0,
     )
-family.case(
-    "LlamaModel",
-    long_calls(),
-    "rope-longrope-extended",
-    max_position_embeddings=32,
-    rope_theta=100.0,
-    original_max_position_embeddings=8,
-    rope_scaling={
-        "rope_type": "longrope",
-        "short_factor": [1.0, 1.1, 1.2, 1.3],
-        "long_factor": [1.5, 2.0, 3.0, 4.0],
-    },
-)
 
 family.case(
     "LlamaForCausalLM",

@@ -220,7 +220,7 @@ def close(ours: float | list[float], golden: float | list[float]) -> bool:
 
 
 def compare_gradients(model: nn.Module, golden: Mapping[str, list[float]]) -> Iterator[str]:
-    """Differences of the gradients, by the checkpoint's names, from stored norms and projections."""
+    """Differences of gradients, by the checkpoint's names, from stored norms and projections."""
     own = {
         name: MemoryTensor(parameter.grad)
         for name, parameter in model.named_parameters()
