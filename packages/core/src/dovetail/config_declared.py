@@ -1,0 +1,124 @@
+"""Typed declarations: from the annotations of a class to its fields, constructor arguments and
+aliases."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, ClassVar, get_type_hints
+
+from dovetail.config_fields import fit
+
+RESERVED = frozenset(
+    {
+        "model_type",
+        "base_config_key",
+        "sub_configs",
+        "is_composition",
+        "has_no_defaults_at_init",
+        "attribute_map",
+        "keys_to_ignore_at_inference",
+        "_auto_class",
+        "_constructor",
+        "_aliases",
+        "_fields",
+        "_positional",
+    }
+)
+"""What belongs to the class: no field, and never believed when a file names it."""
+
+
+class Alias:
+    """Another name of a field, on classes and instances."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+    def __get__(self, config: Any, owner: type) -> Any:
+        return getattr(owner if config is None else config, self.field)
+
+    def __set__(self, config: Any, value: Any) -> None:
+        setattr(config, self.field, value)
+
+
+class Declared:
+    """A class whose annotated attributes with a default are fields, checked whenever they are set.
+
+    Fields keep the order of their first declaration, as dataclasses do. A subclass changes a
+    default by annotating the field anew or by assigning the bare name.
+    """
+
+    attribute_map: ClassVar[Mapping[str, str]] = {}
+    _aliases: ClassVar[Mapping[str, str]] = {}
+    _fields: ClassVar[Mapping[str, Any]]
+    _positional: ClassVar[tuple[str, ...]] = ()
+    _constructor: ClassVar[Any] = None
+
+    def __init_subclass__(cls, *, keywords_only: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = [name for name in inspect.get_annotations(cls) if cls._is_field(name)]
+        if not keywords_only:
+            cls._positional = tuple(dict.fromkeys((*cls._positional, *own)))
+        cls._aliases = {
+            alias: field for alias, field in cls.attribute_map.items() if alias not in own
+        }
+        for alias, field in cls._aliases.items():
+            setattr(cls, alias, Alias(field))
+        if keywords_only:
+            cls._constructor = cls.__init__
+        else:
+            cls.__signature__ = cls._signature() if cls.__init__ is cls._constructor else None
+
+    @classmethod
+    def _is_field(cls, name: str) -> bool:
+        return name not in RESERVED and hasattr(cls, name)
+
+    @classmethod
+    def _field_types(cls) -> Mapping[str, Any]:
+        """Every field's name and annotation; resolved on first use, so that declaring is cheap."""
+        if "_fields" not in cls.__dict__:
+            hints = get_type_hints(cls, include_extras=True)
+            names = [name for name in hints if name not in cls._aliases and cls._is_field(name)]
+            cls._fields = {name: hints[name] for name in names}
+        return cls._fields
+
+    @classmethod
+    def _known(cls) -> AbstractSet[str]:
+        return cls._field_types().keys() | cls._aliases.keys()
+
+    @classmethod
+    def _default(cls, name: str) -> Any:
+        value = getattr(cls, name)
+        return copy.deepcopy(value) if isinstance(value, list | dict | set) else value
+
+    @classmethod
+    def _signature(cls) -> inspect.Signature:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        named = [
+            inspect.Parameter(name, kind, default=getattr(cls, name)) for name in cls._positional
+        ]
+        return inspect.Signature(
+            [*named, inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)]
+        )
+
+    @classmethod
+    def _by_name(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Constructor arguments as one mapping."""
+        if len(args) > len(cls._positional):
+            raise TypeError(
+                f"{cls.__name__} takes at most {len(cls._positional)} positional arguments, "
+                f"{len(args)} were given."
+            )
+        positional = dict(zip(cls._positional, args, strict=False))
+        twice = sorted(positional.keys() & kwargs.keys())
+        if twice:
+            raise TypeError(f"{cls.__name__} got two values for {twice[0]!r}; give one.")
+        return positional | dict(kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        fields = self._field_types()
+        if name in fields:
+            value = fit(value, fields[name], owner=type(self).__name__, key=name)
+        object.__setattr__(self, name, value)
