@@ -1,1 +1,5 @@
-"""The conformance kit for authors of models: batteries of tests, golden files, seeded weights."""
+"""The conformance kit for authors of models: batteries of tests, golden files, seeded weights.
+
+`dovetail.testing.conformance` holds the classes to subclass, `dovetail.testing.golden` reads and
+checks golden files, `dovetail.testing.seeded` makes values from names.
+"""

@@ -1,0 +1,145 @@
+"""What saving, loading and copying must keep."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from dovetail.testing.subject import Subject, expect, expect_close
+
+WEIGHTS = "model.safetensors"
+
+
+class CheckpointTests(Subject):
+    """Round trips, base and head checkpoints, ties, dtypes, shards, copies."""
+
+    def test_round_trip_keeps_every_tensor(self, model_class: Any, tmp_path: Path) -> None:
+        model = self.build(model_class)
+        model.save_pretrained(tmp_path)
+        loaded, report = model_class.from_pretrained(tmp_path, output_loading_info=True)
+        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+            expect(not report[kind], f"{kind}: {report[kind]}")
+        expect_close(loaded.state_dict(), model.state_dict(), "", 0.0)
+        expect(not loaded.training, "a loaded model must be in evaluation mode")
+        inputs = self.inputs(model_class, model.config)
+        expect_close(self.run(loaded, inputs), self.run(model, inputs), "", 0.0)
+
+    def test_saved_twice_is_saved_the_same(self, model_class: Any, tmp_path: Path) -> None:
+        model = self.build(model_class)
+        model.save_pretrained(tmp_path / "first")
+        model_class.from_pretrained(tmp_path / "first").save_pretrained(tmp_path / "second")
+        for name in (WEIGHTS, "config.json"):
+            first, second = ((tmp_path / step / name).read_bytes() for step in ("first", "second"))
+            expect(first == second, f"{name} differs after a load and a save")
+
+    def test_shards_hold_the_same(self, model_class: Any, tmp_path: Path) -> None:
+        model = self.build(model_class)
+        model.save_pretrained(tmp_path, max_shard_size="8KB")
+        index = json.loads((tmp_path / f"{WEIGHTS}.index.json").read_text())
+        expect(len(set(index["weight_map"].values())) > 1, "8KB makes one shard only")
+        expect_close(
+            model_class.from_pretrained(tmp_path).state_dict(), model.state_dict(), "", 0.0
+        )
+
+    def test_a_head_loads_its_body_and_a_body_its_head(
+        self, task_class: Any, tmp_path: Path
+    ) -> None:
+        head = self.build(task_class)
+        body = head.base_model
+        expect(
+            body is not head, f"{task_class.__name__} has no body under {head.base_model_prefix!r}"
+        )
+        body.save_pretrained(tmp_path / "body")
+        loaded = task_class.from_pretrained(tmp_path / "body")
+        expect_close(loaded.base_model.state_dict(), body.state_dict(), "body in a head", 0.0)
+        head.save_pretrained(tmp_path / "head")
+        alone = type(body).from_pretrained(tmp_path / "head")
+        kept = {
+            name: tensor for name, tensor in alone.state_dict().items() if name in body.state_dict()
+        }
+        expect_close(kept, body.state_dict(), "body from a head", 0.0)
+
+    def test_ties_hold_through_loading_and_copying(self, model_class: Any, tmp_path: Path) -> None:
+        model = self.build(model_class)
+        model.save_pretrained(tmp_path)
+        copies = {
+            "construction": model,
+            "loading": model_class.from_pretrained(tmp_path),
+            "deepcopy": copy.deepcopy(model),
+        }
+        for how, other in copies.items():
+            parameters = dict(other.named_parameters(remove_duplicate=False))
+            for name, source in other.tied_weights().items():
+                expect(
+                    parameters[name] is parameters[source], f"{name} is not {source} after {how}"
+                )
+
+    def test_missing_weights_are_reported_and_made(self, model_class: Any, tmp_path: Path) -> None:
+        self.build(model_class).save_pretrained(tmp_path)
+        tensors = load_file(tmp_path / WEIGHTS)
+        lost = sorted(name for name, tensor in tensors.items() if tensor.is_floating_point())[-1]
+        save_file(
+            {name: tensors[name] for name in tensors if name != lost},
+            tmp_path / WEIGHTS,
+            {"format": "pt"},
+        )
+        model, report = model_class.from_pretrained(tmp_path, output_loading_info=True)
+        expect(lost in report["missing_keys"], f"{lost} is not reported missing: {report}")
+        for name, tensor in model.state_dict().items():
+            expect(
+                not tensor.is_meta and bool(torch.isfinite(tensor).all()), f"{name} was not made"
+            )
+
+    def test_fresh_weights_are_sensible(self, model_class: Any) -> None:
+        model = model_class(self.config())
+        for name, parameter in model.named_parameters():
+            expect(bool(torch.isfinite(parameter).all()), f"{name} is not finite")
+            expect(parameter.abs().max().item() < 100, f"{name} is huge")
+        output = self.run(model.eval(), self.inputs(model_class, model.config))
+        expect(bool(torch.isfinite(output[0]).all()), "a fresh model's output is not finite")
+
+    def test_dtype_is_chosen_on_loading(self, model_class: Any, tmp_path: Path) -> None:
+        model = self.build(model_class).to(torch.bfloat16)
+        model.save_pretrained(tmp_path)
+        for wanted, expected in (("auto", torch.bfloat16), (torch.float32, torch.float32)):
+            loaded = model_class.from_pretrained(tmp_path, torch_dtype=wanted)
+            expect(loaded.dtype == expected, f"torch_dtype={wanted} gives {loaded.dtype}")
+        for name, tensor in loaded.state_dict().items():
+            expect_close(tensor.float(), model.state_dict()[name].float(), name, 0.0)
+
+    def test_construction_on_the_meta_device_allocates_nothing(self, model_class: Any) -> None:
+        with torch.device("meta"):
+            model = model_class(self.config())
+        real = [name for name, parameter in model.named_parameters() if not parameter.is_meta]
+        expect(not real, f"{real} are not on the meta device")
+
+    def test_copies_and_pickles_compute_the_same(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        expected = self.run(model, inputs)
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            expect_close(self.run(other, inputs), expected, "", 0.0)
+
+    def test_config_round_trip(self, tmp_path: Path) -> None:
+        config = self.config()
+        config.save_pretrained(tmp_path)
+        loaded = self.config_class.from_pretrained(tmp_path)
+        expect(loaded.to_dict() == config.to_dict(), "the config changes by being saved and loaded")
+        again = self.config_class.from_dict(config.to_dict())
+        expect(again.to_dict() == config.to_dict(), "the config changes by to_dict and from_dict")
+
+    def test_parameters_are_counted_once(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        total = sum(parameter.numel() for parameter in model.parameters())
+        expect(
+            model.num_parameters() == total,
+            f"num_parameters() is {model.num_parameters()}, not {total}",
+        )
+        fewer = model.num_parameters(exclude_embeddings=True)
+        expect(fewer < total, "exclude_embeddings leaves nothing out")

@@ -1,0 +1,30 @@
+"""The conformance kit: subclass one of these in a test file and pytest runs the whole battery::
+
+    class TestTiny(CausalLMConformance):
+        config_class = TinyConfig
+        model_classes = (TinyModel, TinyForCausalLM, TinyForSequenceClassification)
+        sizes = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+Sizes are those of a model that runs in milliseconds. A model whose classes take other arguments than
+ids overrides `inputs` and `labels`; see `dovetail.testing.subject.Subject`.
+"""
+
+from __future__ import annotations
+
+from dovetail.testing.caching import CacheTests, DecoderCacheTests
+from dovetail.testing.checkpoints import CheckpointTests
+from dovetail.testing.forward import ForwardTests
+from dovetail.testing.generation import GenerationTests
+from dovetail.testing.training import EmbeddingTests, TrainingTests
+
+
+class EncoderConformance(ForwardTests, CheckpointTests, TrainingTests, EmbeddingTests):
+    """The battery for models that read a text at once."""
+
+
+class CausalLMConformance(EncoderConformance, CacheTests, GenerationTests):
+    """The battery for decoders: that of encoders, caches and generation."""
+
+
+class Seq2SeqConformance(EncoderConformance, DecoderCacheTests, GenerationTests):
+    """The battery for encoder-decoders."""

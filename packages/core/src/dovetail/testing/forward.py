@@ -1,0 +1,173 @@
+"""What one forward pass must do, whatever the architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from dovetail.testing.subject import BATCH, LENGTH, Subject, accepts, expect, expect_close
+
+LAYERS = ("num_hidden_layers", "num_layers", "n_layer")
+PER_TOKEN = {"last_hidden_state", "logits", "start_logits", "end_logits", "prediction_logits"}
+
+
+class ForwardTests(Subject):
+    """Shapes, fields, recording, padding, batching, attention implementations, low precision."""
+
+    implementations: ClassVar[tuple[str, ...]] = ("eager", "sdpa", "flex_attention")
+
+    def test_output_is_finite_and_has_one_row_per_text(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        output = self.run(model, self.inputs(model_class, model.config))
+        first = output[0]
+        expect(first.shape[0] == BATCH, f"the first output has {first.shape[0]} rows, not {BATCH}")
+        expect(bool(torch.isfinite(first).all()), "the first output is not finite")
+        if "last_hidden_state" in output:
+            width = model.config.get_text_config().hidden_size
+            expect(
+                first.shape[-1] == width, f"hidden states are {first.shape[-1]} wide, not {width}"
+            )
+
+    def test_tuple_holds_what_the_mapping_holds(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        switches = {"output_hidden_states": True, "output_attentions": True}
+        mapping = self.run(model, inputs, **switches)
+        values = self.run(model, inputs, return_dict=False, **switches)
+        expect(isinstance(values, tuple), f"return_dict=False gives a {type(values).__name__}")
+        expect_close(values, mapping.to_tuple(), "tuple", 0.0)
+
+    def test_hidden_states_and_attentions_are_recorded(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        output = self.run(model, inputs, output_hidden_states=True, output_attentions=True)
+        config = model.config
+        for part in ("", "encoder_", "decoder_"):
+            own = getattr(config, "num_decoder_layers", None) if part == "decoder_" else None
+            layers = own or next(getattr(config, name) for name in LAYERS if hasattr(config, name))
+            states = output.get(f"{part}hidden_states", ())
+            expect(len(states) in (0, layers + 1), f"{len(states)} {part}hidden states")
+            weights = output.get(f"{part}attentions", ())
+            expect(len(weights) in (0, layers), f"{len(weights)} {part}attentions")
+            for attention in weights:
+                total = attention.sum(-1)
+                expect_close(total, torch.ones_like(total), "rows of attention", 1e-4)
+        names = ("hidden_states", "encoder_hidden_states")
+        expect(any(name in output for name in names), "no hidden states are recorded")
+        names = ("attentions", "encoder_attentions")
+        expect(any(name in output for name in names), "no attentions are recorded")
+
+    def test_recording_changes_nothing(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        bare = self.run(model, inputs)
+        model.config.output_hidden_states = True
+        by_config = self.run(model, inputs)
+        expect(
+            any("hidden_states" in name for name in by_config),
+            "config.output_hidden_states has no effect",
+        )
+        recorded = self.run(model, inputs, output_attentions=True)
+        expect_close(by_config[0], bare[0], "output", 0.0)
+        expect_close(recorded[0], bare[0], "output", self.tolerance)
+
+    def test_embeddings_may_be_given_in_place_of_ids(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        expected = self.run(model, inputs)[0]
+        if model_class.__name__.endswith("ForSequenceClassification"):
+            expect_finite_from_embeddings(self, model, inputs)
+            return
+        embedded = dict(inputs, inputs_embeds=model.get_input_embeddings()(inputs["input_ids"]))
+        del embedded["input_ids"]
+        expect_close(self.run(model, embedded)[0], expected, "output", self.tolerance)
+
+    def test_same_input_gives_same_output(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        expect_close(self.run(model, inputs), self.run(model, inputs), "", 0.0)
+
+    def test_rows_do_not_depend_on_their_batch(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        whole = self.run(model, inputs)[0]
+        for row in range(BATCH):
+            alone = {name: value[row : row + 1] for name, value in inputs.items()}
+            output = self.run(model, alone)[0]
+            expect_close(output[0], whole[row], f"row {row}", self.tolerance)
+
+    def test_padding_on_the_right_changes_nothing(self, model_class: Any) -> None:
+        self.check_padding(model_class, left=False)
+
+    def test_padding_on_the_left_changes_nothing(self, model_class: Any) -> None:
+        self.check_padding(model_class, left=True)
+
+    def check_padding(self, model_class: Any, left: bool) -> None:
+        """Compare texts with the same texts padded by three tokens."""
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        padded = pad(inputs, 3, left, model)
+        if left and not (accepts(model, "position_ids") or model.config.is_encoder_decoder):
+            return
+        if left and depends_on_first_token(model_class):
+            return
+        expected, output = self.run(model, inputs), self.run(model, padded)
+        for name in expected.keys() & PER_TOKEN:
+            got = output[name]
+            if got.dim() > 1 and got.shape[1] == expected[name].shape[1] + 3:
+                got = got[:, 3:] if left else got[:, :-3]
+            expect_close(got, expected[name], name, self.tolerance)
+
+    def test_attention_implementations_agree(self, model_class: Any) -> None:
+        inputs = self.inputs(model_class, self.config())
+        reference = self.build(model_class)
+        padded = pad(inputs, 2, False, reference)
+        for name in self.implementations:
+            model = model_class._from_config(self.config(), attn_implementation=name).eval()
+            model.load_state_dict(reference.state_dict())
+            for given in (inputs, padded):
+                output = self.run(model, given)[0]
+                expect_close(output, self.run(reference, given)[0], name, self.tolerance)
+
+    def test_bfloat16_runs_and_stays_near(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        expected = self.run(model, inputs)[0]
+        output = self.run(model.to(torch.bfloat16), inputs)[0]
+        expect(output.dtype == torch.bfloat16, f"the output is {output.dtype}")
+        apart = (output.float() - expected).pow(2).mean().sqrt() / expected.pow(2).mean().sqrt()
+        expect(apart.item() < 0.1, f"bfloat16 is off by {apart.item():.1%}")
+
+
+def pad(inputs: Mapping[str, Any], count: int, left: bool, model: Any) -> dict[str, Any]:
+    """`inputs` with `count` padding tokens on one side, their mask, and positions where taken."""
+    ids = inputs["input_ids"]
+    pad_token = model.config.pad_token_id or 0
+    sides = (count, 0) if left else (0, count)
+    mask = torch.nn.functional.pad(torch.ones_like(ids), sides)
+    padded = dict(
+        inputs, input_ids=torch.nn.functional.pad(ids, sides, value=pad_token), attention_mask=mask
+    )
+    if left and accepts(model, "position_ids"):
+        padded["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
+    return padded
+
+
+def depends_on_first_token(model_class: Any) -> bool:
+    """Whether the head reads the first token, which left padding displaces."""
+    readers = ("ForSequenceClassification", "MultipleChoice", "NextSentence", "ForPreTraining")
+    return any(reader in model_class.__name__ for reader in readers)
+
+
+def expect_finite_from_embeddings(
+    subject: Subject, model: Any, inputs: Mapping[str, Tensor]
+) -> None:
+    """A classifier finds a text's end by its ids: with embeddings it takes one text at a time."""
+    embeddings = model.get_input_embeddings()(inputs["input_ids"][:1, :LENGTH])
+    if model.config.is_encoder_decoder:
+        return
+    output = subject.run(model, {"inputs_embeds": embeddings})
+    expect(bool(torch.isfinite(output[0]).all()), "logits from embeddings are not finite")
