@@ -65,6 +65,7 @@ from dovetail.config_values import (
 from dovetail.errors import ConfigError, ConfigTypeError, near_matches
 from dovetail.json_files import read_json_object
 from dovetail.logging import get_logger
+from dovetail.pushing import PushToHubMixin
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +99,7 @@ PROBLEM_TYPES = Literal["regression", "single_label_classification", "multi_labe
 
 
 @dataclass_transform()
-class PretrainedConfig(Declared, keywords_only=True):
+class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
     """What every model configuration has in common; see the module's docstring for how to declare
     one.
 
@@ -528,7 +529,7 @@ class PretrainedConfig(Declared, keywords_only=True):
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json_file(folder / CONFIG_NAME)
         if push_to_hub:
-            self._upload_folder(folder, **kwargs)
+            self._upload_folder(folder, [CONFIG_NAME], **kwargs)
 
     def update(self, config_dict: Mapping[str, Any]) -> None:
         """Set several keys."""
