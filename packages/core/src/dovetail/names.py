@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 CORE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "configs": ("PretrainedConfig",),
     "declarations": (
         "AttentionDeclaration",
         "CallbackDeclaration",
@@ -24,6 +25,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "family",
     ),
     "hookspecs": ("hookimpl",),
+    "hub": ("PushToHubMixin",),
 }
 """Module of the core to the names it adds to ``from dovetail import ...``."""
 
