@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dovetail.generation import GenerationMixin
+from dovetail.layers.projections import Linear
 from dovetail.losses import (
     language_modeling_loss,
     question_answering_loss,
@@ -66,7 +67,7 @@ class ForCausalLM(TaskHead, GenerationMixin):
     _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "input_embeddings"}
 
     def build_head(self) -> None:
-        self.lm_head = nn.Linear(self.config.hidden_size, self.config.vocab_size, bias=False)
+        self.lm_head = Linear(self.config.hidden_size, self.config.vocab_size, bias=False)
 
     @task_head
     def forward(
@@ -103,7 +104,7 @@ class ForSequenceClassification(TaskHead):
     """Classification by a decoder: the last real token of each text decides."""
 
     def build_head(self) -> None:
-        self.score = nn.Linear(self.config.hidden_size, self.num_labels, bias=False)
+        self.score = Linear(self.config.hidden_size, self.num_labels, bias=False)
 
     @task_head
     def forward(
@@ -138,7 +139,7 @@ class PooledClassification(TaskHead):
 
     def build_head(self) -> None:
         self.dropout = nn.Dropout(classifier_dropout(self.config))
-        self.classifier = nn.Linear(self.config.hidden_size, self.num_labels)
+        self.classifier = Linear(self.config.hidden_size, self.num_labels)
 
     @task_head
     def forward(
@@ -161,7 +162,7 @@ class ForMultipleChoice(TaskHead):
 
     def build_head(self) -> None:
         self.dropout = nn.Dropout(classifier_dropout(self.config))
-        self.classifier = nn.Linear(self.config.hidden_size, 1)
+        self.classifier = Linear(self.config.hidden_size, 1)
 
     @task_head
     def forward(
@@ -195,7 +196,7 @@ class ForTokenClassification(TaskHead):
 
     def build_head(self) -> None:
         self.dropout = nn.Dropout(classifier_dropout(self.config))
-        setattr(self, self.classifier_name, nn.Linear(self.config.hidden_size, self.num_labels))
+        setattr(self, self.classifier_name, Linear(self.config.hidden_size, self.num_labels))
 
     @task_head
     def forward(
@@ -217,7 +218,7 @@ class ForQuestionAnswering(TaskHead):
     """Where in the text an answer starts and ends."""
 
     def build_head(self) -> None:
-        self.qa_outputs = nn.Linear(self.config.hidden_size, 2)
+        self.qa_outputs = Linear(self.config.hidden_size, 2)
 
     @task_head
     def forward(

@@ -6,6 +6,7 @@ B batch, T query length, S key length, H heads, K key-value heads, E head width.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache as memoize
 from typing import TYPE_CHECKING
@@ -146,9 +147,6 @@ def flex_attention(
     softcap: float | None = None,
 ) -> Tensor:
     """PyTorch's FlexAttention: masks stay predicates, so that whole blocks are skipped on a GPU."""
-    from torch.nn.attention.flex_attention import create_block_mask
-    from torch.nn.attention.flex_attention import flex_attention as flex
-
     if dropout > 0 or (mask is not None and mask.custom is not None):
         return sdpa_attention(query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap)
 
@@ -158,12 +156,25 @@ def flex_attention(
 
     blocks = None
     if mask is not None:
+        from torch.nn.attention.flex_attention import create_block_mask
+
         blocks = create_block_mask(
             mask.predicate(query.device), len(query), None, query.shape[2], key.shape[2], device=query.device
         )
     score_mod = change if softcap is not None or bias is not None else None
     grouped = query.shape[1] != key.shape[1]
-    return flex(query, key, value, score_mod=score_mod, block_mask=blocks, scale=scale, enable_gqa=grouped)
+    run = _flex_kernel(query.device.type != "cpu")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "flex_attention called without torch.compile")
+        return run(query, key, value, score_mod=score_mod, block_mask=blocks, scale=scale, enable_gqa=grouped)
+
+
+@memoize
+def _flex_kernel(compiled: bool) -> AttentionFunction:
+    """FlexAttention, as a fused kernel where compiling pays."""
+    from torch.nn.attention.flex_attention import flex_attention as flex
+
+    return torch.compile(flex) if compiled else flex
 
 
 def flash_attention(

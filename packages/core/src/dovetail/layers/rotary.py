@@ -159,4 +159,4 @@ def rotate_half(x: Tensor) -> Tensor:
 def apply_rotary(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, heads_dim: int = 1) -> tuple[Tensor, Tensor]:
     """Rotate query (B, H, T, E) and key (B, K, T, E); `heads_dim` is where their heads are."""
     cos, sin = cos.unsqueeze(heads_dim), sin.unsqueeze(heads_dim)
-    return query * cos + rotate_half(query) * sin, key * cos + rotate_half(key) * sin
+    return torch.addcmul(query * cos, rotate_half(query), sin), torch.addcmul(key * cos, rotate_half(key), sin)

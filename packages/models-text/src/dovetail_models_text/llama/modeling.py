@@ -15,6 +15,7 @@ from dovetail.heads import ForCausalLM, ForQuestionAnswering, ForSequenceClassif
 from dovetail.layers.attention import attention
 from dovetail.layers.mlp import GatedMLP
 from dovetail.layers.norms import RMSNorm
+from dovetail.layers.projections import Linear
 from dovetail.layers.rotary import RotaryEmbedding, apply_rotary
 from dovetail.masks import Mask, causal_mask
 from dovetail.modeling import PreTrainedModel
@@ -30,10 +31,10 @@ class LlamaAttention(nn.Module):
         super().__init__()
         self.config, self.layer_idx, self.head_dim = config, layer_idx, config.head_dim
         queries, keys = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
-        self.q_proj = nn.Linear(config.hidden_size, queries, bias=config.attention_bias)
-        self.k_proj = nn.Linear(config.hidden_size, keys, bias=config.attention_bias)
-        self.v_proj = nn.Linear(config.hidden_size, keys, bias=config.attention_bias)
-        self.o_proj = nn.Linear(queries, config.hidden_size, bias=config.attention_bias)
+        self.q_proj = Linear(config.hidden_size, queries, bias=config.attention_bias)
+        self.k_proj = Linear(config.hidden_size, keys, bias=config.attention_bias)
+        self.v_proj = Linear(config.hidden_size, keys, bias=config.attention_bias)
+        self.o_proj = Linear(queries, config.hidden_size, bias=config.attention_bias)
 
     def forward(
         self,
