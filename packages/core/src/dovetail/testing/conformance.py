@@ -3,10 +3,10 @@
     class TestTiny(CausalLMConformance):
         config_class = TinyConfig
         model_classes = (TinyModel, TinyForCausalLM, TinyForSequenceClassification)
-        sizes = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+        sizes = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2}
 
-Sizes are those of a model that runs in milliseconds. A model whose classes take other arguments than
-ids overrides `inputs` and `labels`; see `dovetail.testing.subject.Subject`.
+Sizes are those of a model that runs in milliseconds. A model whose classes take other arguments
+than ids overrides `inputs` and `labels`; see `dovetail.testing.subject.Subject`.
 """
 
 from __future__ import annotations
