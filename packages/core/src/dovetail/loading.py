@@ -1,0 +1,506 @@
+"""``from_pretrained``: build on the meta device, check, put tensors in place, report.
+
+Nothing is allocated before the shapes in the checkpoint's headers have been compared with the
+model's. A tensor that is used as it is stored stays memory-mapped, so a load costs one copy of the
+weights at most.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from dovetail import mapping
+from dovetail.atomic import check_manifest, reading
+from dovetail.configs import PretrainedConfig
+from dovetail.construction import (
+    Blueprint,
+    default_dtype,
+    fill_absent,
+    rebuild_buffers,
+    set_tensor,
+    tie,
+)
+from dovetail.devices import Placement, dispatch, placement
+from dovetail.errors import CheckpointError, ConfigError, MismatchError, near_matches
+from dovetail.hub import cached_file
+from dovetail.loading_report import LoadingReport, without
+from dovetail.matching import Matching, expected_tensors, match_tensors, renamed, tied_groups
+from dovetail.quantizers import HfQuantizer, quantizer_for
+from dovetail.weight_files import locate_weights
+from dovetail.weights import Checkpoint, LazyTensor, MemoryTensor, has_nan, open_checkpoint
+
+GENERATION_CONFIG_NAME = "generation_config.json"
+
+IGNORED = (
+    "low_cpu_mem_usage",
+    "offload_state_dict",
+    "resume_download",
+    "proxies",
+    "mirror",
+    "adapter_kwargs",
+    "adapter_name",
+    "use_flash_attention_2",
+    "code_revision",
+    "_fast_init",
+    "_from_auto",
+    "_from_pipeline",
+    "_commit_hash",
+)
+"""Arguments of the field that ask for what happens anyway, or for what is chosen otherwise."""
+
+REFUSED: Mapping[str, tuple[Any, str]] = {
+    "from_tf": (False, "TensorFlow weights are not read: convert them to safetensors"),
+    "from_flax": (False, "Flax weights are not read: convert them to safetensors"),
+    "gguf_file": (None, "GGUF files are not read: use the safetensors checkpoint"),
+    "weights_only": (True, "unpickling whatever a file holds can run its code and is never done"),
+}
+"""Arguments that are accepted with one value only, and why."""
+
+
+@dataclass(kw_only=True)
+class LoadOptions:
+    """The arguments of ``from_pretrained`` which are neither the config's nor the model's.
+
+    * Where from: `cache_dir`, `force_download`, `local_files_only`, `token`, `revision`,
+      `subfolder`, `variant` (``model.VARIANT.safetensors``), `use_safetensors` (None: prefer).
+    * What: `config` in place of the checkpoint's, `state_dict` in place of its weights,
+      `key_mapping` (regular expression to replacement, on tensor names), `generation_config`.
+    * How: `torch_dtype` or `dtype` (a data type, its name, or ``"auto"`` for the checkpoint's own;
+      torch's default otherwise), `attn_implementation`, `quantization_config`.
+    * Whereto: `device_map`, `max_memory`, `offload_folder`, `offload_buffers` (`dovetail.devices`).
+    * What to accept: `ignore_mismatched_sizes`, `strict` (no missing, no unexpected tensor),
+      `output_loading_info` (return the report as well), `trust_remote_code` (used by auto classes).
+    """
+
+    cache_dir: str | os.PathLike[str] | None = None
+    force_download: bool = False
+    local_files_only: bool = False
+    token: str | bool | None = None
+    use_auth_token: str | bool | None = None
+    revision: str | None = "main"
+    subfolder: str = ""
+    variant: str | None = None
+    use_safetensors: bool | None = None
+    config: PretrainedConfig | str | os.PathLike[str] | None = None
+    state_dict: Mapping[str, Tensor] | None = None
+    key_mapping: Mapping[str, str] | None = None
+    generation_config: Any = None
+    torch_dtype: torch.dtype | str | None = None
+    dtype: torch.dtype | str | None = None
+    attn_implementation: str | Mapping[str, str] | None = None
+    quantization_config: Any = None
+    load_in_8bit: bool = False
+    load_in_4bit: bool = False
+    device_map: Any = None
+    max_memory: Mapping[Any, Any] | None = None
+    offload_folder: str | os.PathLike[str] | None = None
+    offload_buffers: bool = False
+    ignore_mismatched_sizes: bool = False
+    strict: bool = False
+    output_loading_info: bool = False
+    trust_remote_code: bool | None = None
+
+    @classmethod
+    def take(cls, kwargs: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
+        """The options among `kwargs`, and the rest.
+
+        Raises:
+            ConfigError: an argument has an unsupported value, or two contradict each other.
+        """
+        rest = {name: value for name, value in kwargs.items() if name not in IGNORED}
+        for name, (accepted, reason) in REFUSED.items():
+            if rest.pop(name, accepted) not in (accepted, None):
+                raise ConfigError(f"{name}={kwargs[name]!r} is not supported: {reason}.")
+        known = {field.name for field in fields(cls)}
+        options = cls(**{name: rest.pop(name) for name in list(rest) if name in known})
+        if options.dtype is not None and options.torch_dtype not in (None, options.dtype):
+            raise ConfigError(
+                f"torch_dtype={options.torch_dtype} and dtype={options.dtype} are one argument and "
+                "have two values. Give one of them."
+            )
+        return options, rest
+
+    @property
+    def requested_dtype(self) -> torch.dtype | str | None:
+        """`torch_dtype` under either of its names."""
+        return self.torch_dtype if self.dtype is None else self.dtype
+
+    @property
+    def requested_quantization(self) -> Any:
+        """`quantization_config`, or what ``load_in_8bit`` and ``load_in_4bit`` stand for."""
+        if not (self.load_in_8bit or self.load_in_4bit):
+            return self.quantization_config
+        if self.quantization_config is not None:
+            raise ConfigError("Give quantization_config or load_in_8bit / load_in_4bit, not both.")
+        return {"load_in_8bit": self.load_in_8bit, "load_in_4bit": self.load_in_4bit}
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What `dovetail.hub.cached_file` needs to know."""
+        return {
+            "cache_dir": self.cache_dir,
+            "force_download": self.force_download,
+            "local_files_only": self.local_files_only,
+            "token": self.use_auth_token if self.token is None else self.token,
+            "revision": self.revision,
+            "subfolder": self.subfolder,
+        }
+
+
+def load_pretrained(
+    cls: Any,
+    pretrained_model_name_or_path: str | os.PathLike[str] | None,
+    *model_args: Any,
+    **kwargs: Any,
+) -> Any:
+    """A model of class `cls` with the weights of a folder, a weights file or a Hub id.
+
+    `kwargs` are those of `LoadOptions`; others change the config, or else go to the model's
+    constructor. The model is in evaluation mode. With ``output_loading_info=True`` the result is
+    the model and a dict with ``missing_keys``, ``unexpected_keys``, ``mismatched_keys`` and
+    ``error_msgs``.
+
+    Raises:
+        HubError: the checkpoint cannot be found or fetched.
+        CheckpointError: it is damaged, torn or unsafe.
+        MismatchError: its tensors do not fit the model.
+        ConfigError: an argument or the config cannot be.
+    """
+    options, rest = LoadOptions.take(kwargs)
+    source = pretrained_model_name_or_path
+    with _held_still(source, options):
+        config, model_kwargs = _resolve_config(cls, source, options, rest)
+        checkpoint = _open(source, options, config)
+    quantizer = quantizer_for(config, options.requested_quantization)
+    load = _Load(cls, config, str(source), checkpoint, options, quantizer)
+    model = load.run(model_args, model_kwargs)
+    _set_generation_config(model, source, options)
+    load.report.announce(unexpected_matter=cls.__name__ in (config.architectures or ()))
+    return (model, load.report.as_dict()) if options.output_loading_info else model
+
+
+def model_from_config(
+    cls: Any,
+    config: Any,
+    *,
+    torch_dtype: torch.dtype | str | None = None,
+    dtype: torch.dtype | str | None = None,
+    attn_implementation: str | Mapping[str, str] | None = None,
+    **kwargs: Any,
+) -> Any:
+    """A model of class `cls` with fresh weights; `config` is copied."""
+    config = copy.deepcopy(config)
+    if attn_implementation is not None:
+        config._attn_implementation = attn_implementation
+    requested = torch_dtype if dtype is None else dtype
+    with default_dtype(torch.get_default_dtype() if requested is None else parse_dtype(requested)):
+        return cls(config, **kwargs)
+
+
+def parse_dtype(value: torch.dtype | str) -> torch.dtype:
+    """A floating-point data type from itself or its name.
+
+    Raises:
+        ConfigError: there is no such type, or it is not one that weights can have.
+    """
+    found = getattr(torch, value.removeprefix("torch."), None) if isinstance(value, str) else value
+    if isinstance(found, torch.dtype) and found.is_floating_point:
+        return found
+    near = near_matches(str(value), ("auto", "float32", "float16", "bfloat16", "float64"))
+    raise ConfigError(
+        f"torch_dtype={value!r} is no floating-point type of torch.{near} "
+        "Use a torch.dtype, its name such as 'bfloat16', or 'auto' for the checkpoint's own."
+    )
+
+
+@contextmanager
+def _held_still(source: Any, options: LoadOptions) -> Iterator[None]:
+    """While the files of a local checkpoint are opened, no save of ours replaces some of them."""
+    folder = Path(source or "", options.subfolder)
+    if source is not None and folder.is_dir():
+        with reading(folder):
+            yield
+    else:
+        yield
+
+
+def _resolve_config(
+    cls: Any, source: Any, options: LoadOptions, rest: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """The config to build with, and the arguments that remain for the model's constructor."""
+    if isinstance(options.config, PretrainedConfig):
+        config, unused = copy.deepcopy(options.config), rest
+    else:
+        where = options.config if options.config is not None else _config_source(source)
+        config, unused = cls.config_class.from_pretrained(
+            where, return_unused_kwargs=True, **options.where, **rest
+        )
+    if source is not None:
+        config.name_or_path = str(source)
+    if options.attn_implementation is not None:
+        config._attn_implementation = options.attn_implementation
+    return config, unused
+
+
+def _config_source(source: Any) -> Any:
+    """A weights file has its config beside it."""
+    if source is None:
+        raise ConfigError("Give a folder, a file or a Hub id to load from, or config=.")
+    return Path(source).parent if os.path.isfile(source) else source
+
+
+def _open(source: Any, options: LoadOptions, config: Any) -> Checkpoint:
+    if options.state_dict is not None:
+        return Checkpoint({name: MemoryTensor(t) for name, t in options.state_dict.items()})
+    where = options.where
+    commit = getattr(config, "_commit_hash", None)
+    if commit is not None and not os.path.exists(source):
+        where["revision"] = commit
+    files = locate_weights(
+        source, variant=options.variant, use_safetensors=options.use_safetensors, **where
+    )
+    if os.path.exists(source):
+        folder = next(iter(files.paths.values())).parent
+        check_manifest(folder, files.paths)
+    return open_checkpoint(files.paths, files.weight_map)
+
+
+class _Load:
+    """One load, from an opened checkpoint to a complete model."""
+
+    def __init__(
+        self,
+        cls: Any,
+        config: Any,
+        source: str,
+        checkpoint: Checkpoint,
+        options: LoadOptions,
+        quantizer: HfQuantizer | None,
+    ) -> None:
+        self.cls, self.config, self.options, self.quantizer = cls, config, options, quantizer
+        tensors = renamed(checkpoint, options.key_mapping)
+        steps = getattr(cls, "weight_mapping", ())
+        self.tensors = mapping.to_model(tensors, steps, config)
+        self.report = LoadingReport(cls.__name__, source)
+
+    def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Build, check, place, complete."""
+        dtype = self._dtype()
+        blueprint = Blueprint(self.cls, (self.config, *args), kwargs, dtype)
+        model = blueprint.build()
+        self._keep_in_float32(model, dtype)
+        where = self._prepare(model, dtype)
+        expected = expected_tensors(model)
+        tied = _tied_names(model)
+        matching = match_tensors(
+            expected, self.tensors, prefix=getattr(model, "base_model_prefix", ""), tied_names=tied
+        )
+        claimed = self._claimed(model, matching)
+        self._check(model, matching, claimed)
+        absent = {*self._absent(model, matching), *(name for name, _, _ in self.report.mismatched)}
+        groups = [names for names in tied_groups(expected, tied) if absent & set(names)]
+        fill_absent(model, groups, where.device_of, blueprint)
+        self._place(model, matching, claimed, where, tied_groups(expected, tied))
+        rebuild_buffers(model, where.device_of, blueprint)
+        return self._finish(model, where)
+
+    def _dtype(self) -> torch.dtype:
+        requested = self.options.requested_dtype
+        if self.quantizer is not None:
+            self.quantizer.validate_environment(
+                torch_dtype=requested, device_map=self.options.device_map
+            )
+        if requested == "auto":
+            requested = self.config.torch_dtype or _first_dtype(self.tensors.values())
+        dtype = None if requested is None else parse_dtype(requested)
+        if self.quantizer is not None:
+            dtype = self.quantizer.update_torch_dtype(dtype)
+        return torch.get_default_dtype() if dtype is None else dtype
+
+    def _keep_in_float32(self, model: nn.Module, dtype: torch.dtype) -> None:
+        """Some modules overflow in float16 and say so."""
+        kept = getattr(self.cls, "_keep_in_fp32_modules", None) or ()
+        always = self.quantizer is not None and self.quantizer.use_keep_in_fp32_modules
+        if dtype == torch.float16 or always:
+            for name, parameter in model.named_parameters():
+                if any(part in name.split(".") for part in kept):
+                    parameter.data = parameter.data.float()
+
+    def _prepare(self, model: nn.Module, dtype: torch.dtype) -> Placement:
+        device_map, limits = self.options.device_map, self.options.max_memory
+        if self.quantizer is not None:
+            device_map = self.quantizer.update_device_map(device_map)
+            limits = self.quantizer.adjust_max_memory(limits)
+            dtype = self.quantizer.adjust_target_dtype(dtype)
+            kept = getattr(self.cls, "_keep_in_fp32_modules", None) or []
+            self.quantizer.preprocess_model(
+                model, device_map=device_map, keep_in_fp32_modules=list(kept)
+            )
+            model.hf_quantizer = self.quantizer  # type: ignore[assignment]
+            tie(model)
+        return placement(device_map, model, dtype=dtype, max_memory=limits)
+
+    def _claimed(self, model: nn.Module, matching: Matching) -> set[str]:
+        """Names of tensors that the quantizer places itself."""
+        if self.quantizer is None:
+            return set()
+        state = _LazyState(self.tensors, matching)
+        return {
+            name
+            for name, tensor in matching.found.items()
+            if self.quantizer.check_quantized_param(
+                model, torch.empty(tensor.shape, dtype=tensor.dtype, device="meta"), name, state
+            )
+        }
+
+    def _check(self, model: nn.Module, matching: Matching, claimed: set[str]) -> None:
+        report, cls = self.report, self.cls
+        report.mismatched = [item for item in matching.mismatched if item[0] not in claimed]
+        unfit = {name for name, _, _ in report.mismatched}
+        if self.tensors and self.options.state_dict is None and not set(matching.found) - unfit:
+            raise MismatchError(self._fits_nothing(matching))
+        report.missing = without(
+            self._absent(model, matching), getattr(cls, "_keys_to_ignore_on_load_missing", None)
+        )
+        unexpected = without(
+            matching.unexpected, getattr(cls, "_keys_to_ignore_on_load_unexpected", None)
+        )
+        if self.quantizer is not None:
+            unexpected = self.quantizer.update_unexpected_keys(model, unexpected)
+        report.unexpected = unexpected
+        report.raise_for(
+            strict=self.options.strict and not claimed,
+            ignore_mismatched_sizes=self.options.ignore_mismatched_sizes,
+        )
+        report.conflicting = matching.conflicts()
+
+    def _absent(self, model: nn.Module, matching: Matching) -> list[str]:
+        if self.quantizer is None:
+            return matching.absent
+        prefix = getattr(model, "base_model_prefix", "")
+        return self.quantizer.update_missing_keys(model, list(matching.absent), prefix)
+
+    def _fits_nothing(self, matching: Matching) -> str:
+        held = ", ".join(list(self.tensors)[:3])
+        wanted = ", ".join(matching.absent[:3] or [name for name, _, _ in matching.mismatched[:3]])
+        said = ", ".join(self.config.architectures or ()) or "unknown"
+        return (
+            f"{self.report.source}: none of its {len(self.tensors)} tensors fits "
+            f"{self.cls.__name__} (it holds {held} ..., the model wants {wanted} ...). "
+            f"It was saved by: {said}. "
+            "Load it with its own class or AutoModel, or translate names with key_mapping=."
+        )
+
+    def _place(
+        self,
+        model: nn.Module,
+        matching: Matching,
+        claimed: set[str],
+        where: Placement,
+        groups: list[list[str]],
+    ) -> None:
+        """Put each tensor of the checkpoint where it belongs."""
+        state = _LazyState(self.tensors, matching)
+        unfit = {name for name, _, _ in self.report.mismatched}
+        aliases = {names[0]: names[1:] for names in groups}
+        targets = expected_tensors(model)
+        for name, source in matching.found.items():
+            if name in unfit:
+                continue
+            device = where.device_of(name)
+            if name in claimed:
+                self._quantize(model, name, source, device, state)
+                continue
+            tensor = source.to(targets[name].dtype, device)
+            if has_nan(tensor):
+                self.report.with_nan.append(name)
+            set_tensor(model, name, tensor)
+            for alias in aliases.get(name, ()):
+                set_tensor(model, alias, _current(model, name))
+
+    def _quantize(
+        self, model: nn.Module, name: str, source: LazyTensor, device: torch.device, state: Any
+    ) -> None:
+        quantizer: Any = self.quantizer
+        value = source.get()
+        if value.is_floating_point() and has_nan(value):
+            self.report.with_nan.append(name)
+        quantizer.create_quantized_param(model, value, name, device, state, self.report.unexpected)
+
+    def _finish(self, model: Any, where: Placement) -> Any:
+        tie(model)
+        left = [name for name, tensor in expected_tensors(model).items() if tensor.is_meta]
+        if left:
+            raise CheckpointError(
+                f"{self.report.source}: nothing filled {', '.join(left[:5])}. The checkpoint lacks "
+                "them and the quantizer or model makes no values for them."
+            )
+        if self.quantizer is not None:
+            self.quantizer.postprocess_model(model)
+        if self.options.device_map is not None:
+            folder = self.options.offload_folder
+            dispatch(
+                model,
+                where,
+                offload_folder=None if folder is None else os.fspath(folder),
+                offload_buffers=self.options.offload_buffers,
+            )
+        return model.eval()
+
+
+class _LazyState(Mapping[str, Tensor]):
+    """The checkpoint's tensors by the model's names (by their own, where they fit nowhere)."""
+
+    def __init__(self, tensors: Mapping[str, LazyTensor], matching: Matching) -> None:
+        self._tensors = {name: tensors[name] for name in matching.unexpected if name in tensors}
+        self._tensors |= matching.found
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name].get()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+def _tied_names(model: Any) -> list[str]:
+    """Names, or patterns of names, of parameters that are guests of another."""
+    tied_weights = getattr(model, "tied_weights", None)
+    return list(tied_weights() if callable(tied_weights) else model._tied_weights_keys or ())
+
+
+def _current(model: nn.Module, name: str) -> Tensor:
+    path, _, leaf = name.rpartition(".")
+    return getattr(model.get_submodule(path), leaf)
+
+
+def _first_dtype(tensors: Any) -> torch.dtype | None:
+    return next((tensor.dtype for tensor in tensors if tensor.dtype.is_floating_point), None)
+
+
+def _set_generation_config(model: Any, source: Any, options: LoadOptions) -> None:
+    if not hasattr(model, "generation_config"):
+        return
+    if options.generation_config is not None:
+        model.generation_config = copy.deepcopy(options.generation_config)
+        return
+    if source is None or os.path.isfile(source):
+        return
+    found = cached_file(source, GENERATION_CONFIG_NAME, raise_on_missing=False, **options.where)
+    if found is not None:
+        folder, name = os.path.split(found)
+        model.generation_config = type(model.generation_config).from_pretrained(folder, name)
