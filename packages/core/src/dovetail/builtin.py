@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from dovetail.declarations import CommandDeclaration
+from dovetail.declarations import AttentionDeclaration, CommandDeclaration
 from dovetail.hookspecs import hookimpl
+
+ATTENTION = "dovetail.layers.attention"
+
+
+@hookimpl
+def dovetail_attention_implementations() -> list[AttentionDeclaration]:
+    """The attention kernels that torch and, where installed, flash-attn bring."""
+    return [
+        AttentionDeclaration("eager", f"{ATTENTION}:eager_attention"),
+        AttentionDeclaration("flash_attention_2", f"{ATTENTION}:flash_attention"),
+        AttentionDeclaration("flex_attention", f"{ATTENTION}:flex_attention"),
+        AttentionDeclaration("sdpa", f"{ATTENTION}:sdpa_attention"),
+    ]
 
 
 @hookimpl

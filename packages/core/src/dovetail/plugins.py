@@ -11,12 +11,11 @@ Nothing here imports torch or a model.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from itertools import takewhile
@@ -35,8 +34,6 @@ GROUP = "dovetail"
 CORE = "core"
 ALLOW, DISABLE, PREFER = "DOVETAIL_PLUGINS", "DOVETAIL_DISABLE_PLUGINS", "DOVETAIL_PREFER"
 TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-
-logger = logging.getLogger("dovetail.plugins")
 
 
 @dataclass(frozen=True)
@@ -101,13 +98,10 @@ class Selection:
         """
         allowed = _listed(ALLOW)
         pairs = [item.partition("=") for item in _listed(PREFER)]
-        for name, sign, plugin in pairs:
-            if not (name.strip() and sign and plugin.strip()):
-                logger.warning("%s: ignored %r, which is not name=plugin.", PREFER, name + sign)
         return cls(
             allowed=(frozenset(allowed) - {"none"}) if allowed else None,
             disabled=frozenset(_listed(DISABLE)),
-            preferred={name.strip(): plugin.strip() for name, sign, plugin in pairs if sign},
+            preferred={name.strip(): plugin.strip() for name, _, plugin in pairs},
         )
 
     def refusal(self, plugin: Plugin) -> str:
@@ -126,7 +120,7 @@ class Selection:
 
     def unmatched(self, plugins: Sequence[Plugin]) -> Iterator[str]:
         """The names that no installed plugin answers to."""
-        wanted = {*(self.allowed or ()), *self.disabled, *self.preferred.values()}
+        wanted = {*(self.allowed or ()), *self.disabled, *self.preferred.values()} - {""}
         return (n for n in sorted(wanted) if not any(plugin.answers_to(n) for plugin in plugins))
 
 
@@ -192,8 +186,9 @@ class PluginHost:
             self._discovery = None
 
     def reset(self) -> None:
-        """Forget what was discovered and what was chosen by call."""
+        """Forget everything: what was discovered, chosen by call and warned about."""
         with self._lock:
+            self._warned.clear()
             self._given = self._discovery = None
 
     def after_fork(self) -> None:
@@ -265,11 +260,18 @@ class PluginHost:
             result = discover(self.selection)
         finally:
             self._discovering = False
-        for message in _complaints(result):
-            if message not in self._warned:
-                self._warned.add(message)
-                logger.warning(message)
+        self.warn(_complaints(result))
         return result
+
+    def warn(self, texts: Iterable[str]) -> None:
+        """Tell the user each of these once."""
+        messages = [text for text in texts if text not in self._warned]
+        if messages:
+            from dovetail.logging import get_logger  # seldom needed
+
+            self._warned.update(messages)
+            for text in messages:
+                get_logger(__name__).warning(text)
 
 
 def discover(selection: Selection) -> Discovery:
@@ -319,11 +321,13 @@ def collect(module: object, host: pluggy.PluginManager) -> list[Declaration]:
         host.register(module)
         host.check_pending()
         callers = host.get_hookcallers(module) or []
-        declared = [item for caller in callers for item in _call(caller)]
+        calls = [(caller.name, call) for caller in callers for call in caller.get_hookimpls()]
+        declared = [item for name, call in calls for item in _call(name, call)]
     except pluggy.PluginValidationError as error:
         raise PluginLoadError(_misspelt(host, module) or str(error)) from error
     finally:
-        host.unregister(module)
+        if host.is_registered(module):
+            host.unregister(module)
     if not callers:
         raise PluginLoadError(
             "It implements no hook. Mark its functions with @hookimpl (from dovetail import "
@@ -339,20 +343,19 @@ def specified_hooks() -> pluggy.PluginManager:
     return host
 
 
-def _call(caller: pluggy.HookCaller) -> Iterator[Declaration]:
-    (implementation,) = caller.get_hookimpls()
-    if implementation.wrapper or implementation.hookwrapper:
-        raise PluginLoadError(f"Hook {caller.name} is a wrapper; hooks only return declarations.")
+def _call(name: str, hook: pluggy.HookImpl) -> Iterator[Declaration]:
+    if hook.wrapper or hook.hookwrapper:
+        raise PluginLoadError(f"Hook {name} is a wrapper; hooks only return declarations.")
     given = {"core_version": core_version()}
-    result = implementation.function(*[given[name] for name in implementation.argnames])
-    kind = hook_kinds()[caller.name]
+    result = hook.function(*[given[argument] for argument in hook.argnames])
+    kind = hook_kinds()[name]
     if not isinstance(result, list | tuple):
         raise PluginLoadError(
-            f"Hook {caller.name} returned {type(result).__name__} {_short(result)}; "
+            f"Hook {name} returned {type(result).__name__} {_short(result)}; "
             f"it is to return a list of {kind.__name__}."
         )
     for item in result:
-        _check_declaration(item, kind, caller.name)
+        _check_declaration(item, kind, name)
         yield item
 
 
@@ -475,12 +478,18 @@ def _complaints(found: Discovery) -> Iterator[str]:
             )
     if any(found.plugins[0].answers_to(name) for name in found.selection.disabled):
         yield f"The core's own plugin cannot be disabled; {DISABLE} names it in vain."
-    known = {name for plugin in found.plugins for name in (plugin.name, plugin.distribution)}
+    for name in (name for name, plugin in found.selection.preferred.items() if not plugin):
+        yield f"{PREFER} holds {name!r}, which is not of the form name=plugin and says nothing."
     for name in found.selection.unmatched(found.plugins):
-        yield (
-            f"No installed plugin is called {name!r}, which {ALLOW}, {DISABLE}, {PREFER} or "
-            f"dovetail.plugins names.{near_matches(name, known)} `dovetail plugins` lists them."
-        )
+        yield _no_such_plugin(name, found.plugins)
+
+
+def _no_such_plugin(name: str, plugins: Sequence[Plugin]) -> str:
+    known = {name for plugin in plugins for name in (plugin.name, plugin.distribution)}
+    return (
+        f"No installed plugin is called {name!r}, which {ALLOW}, {DISABLE}, {PREFER} or a call of "
+        f"dovetail.plugins names.{near_matches(name, known)} `dovetail plugins` lists them."
+    )
 
 
 @cache
@@ -523,11 +532,12 @@ def disable(*names: str) -> None:
 def enable(*names: str) -> None:
     """Take plugins off the disabled ones, and add them to the allowed ones if those are listed."""
     selection = _HOST.selection
-    wanted = {canonical(name) for name in names}
-    _HOST.select(
-        disabled=frozenset(name for name in selection.disabled if canonical(name) not in wanted),
-        allowed=None if selection.allowed is None else selection.allowed | set(names),
-    )
+    meant = [plugin for plugin in _HOST.plugins if any(map(plugin.answers_to, names))]
+    kept = (name for name in selection.disabled if not any(p.answers_to(name) for p in meant))
+    allowed = None if selection.allowed is None else selection.allowed | set(names)
+    _HOST.select(disabled=frozenset(kept), allowed=allowed)
+    unknown = Selection(allowed=frozenset(names)).unmatched(_HOST.plugins)
+    _HOST.warn(_no_such_plugin(name, _HOST.plugins) for name in unknown)
 
 
 def prefer(name: str, plugin: str) -> None:

@@ -41,6 +41,9 @@ from dovetail.plugins import Claim, Plugin, Verdict
 
 D = TypeVar("D", bound=Declaration)
 
+PUBLIC = "public name"
+"""The kind of the names that ``from dovetail import ...`` finds."""
+
 HERE = Plugin("in-process", "this process", "", "")
 """Stands for additions made by a call rather than by a plugin."""
 
@@ -89,7 +92,7 @@ class Registry(Generic[D]):
     def __init__(self, kind: type[D], label: str, target: str, known: str = "") -> None:
         self.kind = kind
         self.label = label
-        self._target = target
+        self.target = target
         self._known = known
         self._added: dict[str, D] = {}
         self._seen: tuple[plugins.Discovery, dict[str, list[Claim]]] | None = None
@@ -115,7 +118,7 @@ class Registry(Generic[D]):
         Raises:
             PluginLoadError: the plugin that declares it could not be imported.
         """
-        target = getattr(self.get(name), self._target)
+        target = getattr(self.get(name), self.target)
         try:
             return resolve(target)
         except PluginLoadError as error:
@@ -311,6 +314,27 @@ def all_registries() -> tuple[Registry[Any], ...]:
     return _ALL
 
 
+def target_of(claim: Claim) -> str:
+    """Where the object of a claim lives; for a declaration, the target that `load` imports."""
+    if claim.value is not claim.declaration:
+        return str(claim.value)
+    field = next(item.target for item in _ALL if isinstance(claim.value, item.kind))
+    return str(getattr(claim.value, field))
+
+
+def provided_by(plugin: Plugin) -> dict[str, list[str]]:
+    """What a plugin declares: kind of name to the names, sorted; kinds without any are left out."""
+    host = plugins.manager()
+    tables = {item.label: host.claims(item.kind) for item in _ALL} | {PUBLIC: host.exports()}
+    mine = {
+        label: sorted(
+            name for name, claims in table.items() if plugin in (c.plugin for c in claims)
+        )
+        for label, table in tables.items()
+    }
+    return {label: names for label, names in mine.items() if names}
+
+
 @dataclass(frozen=True)
 class Provision:
     """One meaning of a name: its kind (``"model type"``, ``"public name"``) and who holds it."""
@@ -327,7 +351,7 @@ def why(name: str) -> list[Provision]:
         core = plugins.manager().plugins[0]
         own = Claim(core, Declaration(), f"{core_modules()[name]}:{name}")
         verdict = Verdict(own, "names of the core win", (own, *claims))
-        found.append(Provision("public name", verdict))
+        found.append(Provision(PUBLIC, verdict))
     elif claims:
-        found.append(Provision("public name", plugins.manager().judge(name, claims)))
+        found.append(Provision(PUBLIC, plugins.manager().judge(name, claims)))
     return found
