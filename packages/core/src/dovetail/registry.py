@@ -221,8 +221,9 @@ def absence(known: str, name: str, subject: str) -> MissingPluginError | None:
             f"Install it with: {owner.install}"
         )
     if plugin.status != "active":
+        state = "failed to load" if plugin.status == "failed" else "is disabled"
         return MissingPluginError(
-            f"{subject} belongs to {plugin}, which is {plugin.status}: {plugin.reason}"
+            f"{subject} belongs to {plugin}, which is installed but {state}: {plugin.reason}"
         )
     return MissingPluginError(
         f"{subject} belongs to {owner.distribution!r}, but the installed version {plugin.version} "
