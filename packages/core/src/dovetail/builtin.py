@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dovetail.declarations import AttentionDeclaration, CommandDeclaration
+from dovetail.declarations import (
+    AttentionDeclaration,
+    CommandDeclaration,
+    StrategyDeclaration,
+)
 from dovetail.hookspecs import hookimpl
 
+STRATEGIES = "dovetail.generation.strategies"
 ATTENTION = "dovetail.layers.attention"
 
 
@@ -38,4 +43,15 @@ def dovetail_commands() -> list[CommandDeclaration]:
             "plugins", "dovetail.cli.plugins:plugins", "List plugins and what they provide."
         ),
         CommandDeclaration("run", "dovetail.cli.run:run", "Run a task on files, folders or text."),
+    ]
+
+
+@hookimpl
+def dovetail_generation_strategies() -> list[StrategyDeclaration]:
+    """The ways to generate that need no other package."""
+    return [
+        StrategyDeclaration("beam_sample", f"{STRATEGIES}.beam_search:BeamSearch"),
+        StrategyDeclaration("beam_search", f"{STRATEGIES}.beam_search:BeamSearch"),
+        StrategyDeclaration("greedy_search", f"{STRATEGIES}.sampling:Sampling"),
+        StrategyDeclaration("sample", f"{STRATEGIES}.sampling:Sampling"),
     ]

@@ -1,0 +1,533 @@
+"""Settings of ``generate``: typed fields with their ranges, read from and written to ``generation_config.json``.
+
+Source of names and defaults: the field's `GenerationConfig` at 4.46.3.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from dovetail import hub
+from dovetail.errors import GenerationError
+from dovetail.generation.checks import (
+    FRACTION,
+    POSITIVE,
+    POSITIVE_REAL,
+    REAL,
+    TOKEN_ID,
+    TOKEN_IDS,
+    WHOLE,
+    Check,
+    optional,
+)
+from dovetail.json_files import read_json_object
+
+GENERATION_CONFIG_NAME = "generation_config.json"
+FORMAT_VERSION = "4.46.3"  # the release whose file format is written
+CACHE_IMPLEMENTATIONS = (
+    "dynamic",
+    "static",
+    "offloaded",
+    "offloaded_static",
+    "sliding_window",
+    "hybrid",
+    "mamba",
+    "quantized",
+)
+CALL_ARGUMENTS = (
+    "logits_processor",
+    "stopping_criteria",
+    "prefix_allowed_tokens_fn",
+    "synced_gpus",
+    "assistant_model",
+    "streamer",
+    "negative_prompt_ids",
+    "negative_prompt_attention_mask",
+)
+
+
+class ExplicitEnum(str, Enum):
+    """An enumeration whose members are their own values."""
+
+    __str__ = str.__str__
+
+
+class GenerationMode(ExplicitEnum):
+    """The ways to generate that settings alone can ask for: names of built-in or plugged-in strategies."""
+
+    CONTRASTIVE_SEARCH = "contrastive_search"
+    GREEDY_SEARCH = "greedy_search"
+    SAMPLE = "sample"
+    ASSISTED_GENERATION = "assisted_generation"
+    DOLA_GENERATION = "dola_generation"
+    BEAM_SEARCH = "beam_search"
+    BEAM_SAMPLE = "beam_sample"
+    CONSTRAINED_BEAM_SEARCH = "constrained_beam_search"
+    GROUP_BEAM_SEARCH = "group_beam_search"
+
+
+class GenerationConfig(hub.PushToHubMixin):
+    """All settings of ``generate``; keywords that are no setting are kept as attributes and saved along.
+
+    Raises `GenerationError` for a value out of its range or two settings that exclude each other, and warns about settings that
+    will have no effect.
+    """
+
+    # How long
+    max_length: int | None = 20
+    max_new_tokens: int | None = None
+    min_length: int | None = 0
+    min_new_tokens: int | None = None
+    early_stopping: bool | str | None = False
+    max_time: float | None = None
+    stop_strings: str | list[str] | None = None
+    # Which strategy
+    do_sample: bool = False
+    num_beams: int = 1
+    num_beam_groups: int = 1
+    penalty_alpha: float | None = None
+    dola_layers: str | list[int] | None = None
+    use_cache: bool = True
+    cache_implementation: str | None = None
+    cache_config: dict[str, Any] | None = None
+    return_legacy_cache: bool | None = None
+    # What changes the scores
+    temperature: float | None = 1.0
+    top_k: int | None = 50
+    top_p: float | None = 1.0
+    min_p: float | None = None
+    typical_p: float | None = 1.0
+    epsilon_cutoff: float | None = 0.0
+    eta_cutoff: float | None = 0.0
+    diversity_penalty: float | None = 0.0
+    repetition_penalty: float | None = 1.0
+    encoder_repetition_penalty: float | None = 1.0
+    length_penalty: float | None = 1.0
+    no_repeat_ngram_size: int | None = 0
+    encoder_no_repeat_ngram_size: int | None = 0
+    bad_words_ids: list[list[int]] | None = None
+    force_words_ids: list[Any] | None = None
+    renormalize_logits: bool = False
+    constraints: list[Any] | None = None
+    forced_bos_token_id: int | None = None
+    forced_eos_token_id: int | list[int] | None = None
+    remove_invalid_values: bool | None = False
+    exponential_decay_length_penalty: tuple[int, float] | None = None
+    suppress_tokens: list[int] | None = None
+    begin_suppress_tokens: list[int] | None = None
+    forced_decoder_ids: list[list[int]] | None = None
+    sequence_bias: Any = None
+    token_healing: bool = False
+    guidance_scale: float | None = None
+    low_memory: bool | None = None
+    watermarking_config: Any = None
+    # What is returned
+    num_return_sequences: int = 1
+    output_attentions: bool = False
+    output_hidden_states: bool = False
+    output_scores: bool = False
+    output_logits: bool | None = None
+    return_dict_in_generate: bool = False
+    # Special tokens
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    decoder_start_token_id: int | list[int] | None = None
+    # Assisted decoding
+    is_assistant: bool = False
+    num_assistant_tokens: int = 20
+    num_assistant_tokens_schedule: str = "constant"
+    assistant_confidence_threshold: float = 0.4
+    prompt_lookup_num_tokens: int | None = None
+    max_matching_ngram_size: int | None = None
+    # For strategies of plugins
+    generation_kwargs: dict[str, Any] = {}  # noqa: RUF012 - every instance gets a copy
+
+    extra_output_flags = (
+        "output_attentions",
+        "output_hidden_states",
+        "output_scores",
+        "output_logits",
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._from_model_config: bool = kwargs.pop("_from_model_config", False)
+        self._commit_hash: str | None = kwargs.pop("_commit_hash", None)
+        self.transformers_version: str = kwargs.pop("transformers_version", FORMAT_VERSION)
+        for name, default in DEFAULTS.items():
+            setattr(self, name, kwargs.pop(name) if name in kwargs else copy.copy(default))
+        if not self._from_model_config:  # a model's config has many keys that are no settings
+            for name, value in kwargs.items():
+                setattr(self, name, value)
+        self.validate(is_init=True)
+
+    def validate(self, is_init: bool = False) -> None:
+        """Raise `GenerationError` for settings that cannot be; warn about settings without effect."""
+        for name in CALL_ARGUMENTS:
+            if name in self.__dict__:
+                raise GenerationError(
+                    f"{name} is no setting but an argument of one call: pass it to generate() or to the pipeline"
+                )
+        self._check()
+        self._warn(DEFAULTS, stacklevel=4 if is_init else 3)
+
+    def _check(self) -> None:
+        for name, check in CHECKS.items():
+            check(name, getattr(self, name))
+        for rule in CONTRADICTIONS:
+            if (problem := rule(self)) is not None:
+                raise GenerationError(problem)
+
+    def _warn(self, names: Iterable[str], stacklevel: int) -> None:
+        for message in self._idle_settings(names):
+            warnings.warn(message, UserWarning, stacklevel=stacklevel + 1)
+
+    def _idle_settings(self, names: Iterable[str]) -> list[str]:
+        """One sentence for each setting among `names` that has no effect together with the others."""
+        messages = []
+        for reason, settings, active in IDLE:
+            if not active(self):
+                messages += [
+                    f"{name}={getattr(self, name)!r} has no effect: {reason}"
+                    for name in settings
+                    if name in names and _differs(getattr(self, name), DEFAULTS[name])
+                ]
+        pad = self.pad_token_id
+        if "pad_token_id" in names and isinstance(pad, int) and pad < 0:
+            messages.append(
+                f"pad_token_id={pad} is negative: set it to a token of the vocabulary to generate in batches"
+            )
+        return messages
+
+    def get_generation_mode(self, assistant_model: Any = None) -> GenerationMode:
+        """The strategy that these settings, and an `assistant_model` if there is one, ask for."""
+        if self.constraints is not None or self.force_words_ids is not None:
+            mode = GenerationMode.CONSTRAINED_BEAM_SEARCH
+        elif self.num_beams > 1:
+            if self.num_beam_groups > 1:
+                mode = GenerationMode.GROUP_BEAM_SEARCH
+            else:
+                mode = GenerationMode.BEAM_SAMPLE if self.do_sample else GenerationMode.BEAM_SEARCH
+        elif self.do_sample:
+            mode = GenerationMode.SAMPLE
+        elif self.penalty_alpha and self.top_k is not None and self.top_k > 1:
+            mode = GenerationMode.CONTRASTIVE_SEARCH
+        else:
+            mode = GenerationMode.GREEDY_SEARCH
+        one_line = mode in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
+        helpers = {
+            GenerationMode.ASSISTED_GENERATION: ("assistant_model", assistant_model),
+            GenerationMode.DOLA_GENERATION: ("dola_layers", self.dola_layers),
+        }
+        if assistant_model is None and self.prompt_lookup_num_tokens is not None:
+            name = "prompt_lookup_num_tokens"
+            helpers[GenerationMode.ASSISTED_GENERATION] = (name, self.prompt_lookup_num_tokens)
+        for helped, (name, value) in helpers.items():
+            if value is None:
+                continue
+            if not one_line:
+                raise GenerationError(
+                    f"{name} works with greedy search and sampling alone, not with {mode.value}"
+                )
+            mode = helped
+        return mode
+
+    # Reading
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name: str | os.PathLike[str],
+        config_file_name: str | os.PathLike[str] | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str = "main",
+        **kwargs: Any,
+    ) -> GenerationConfig:
+        """Read the settings in a folder, a file or a Hub repository; `kwargs` override them.
+
+        Raises `HubError` when there is no such file and `ConfigError` when it is no JSON object of valid settings.
+        """
+        name = os.fspath(config_file_name or GENERATION_CONFIG_NAME)
+        kwargs.pop("_from_auto", None)
+        where = {key: kwargs.pop(key) for key in ("subfolder",) if key in kwargs}
+        for ignored in ("resume_download", "proxies", "user_agent", "_from_pipeline"):
+            kwargs.pop(ignored, None)
+        if os.path.isfile(pretrained_model_name):
+            file: str | None = os.fspath(pretrained_model_name)
+        else:
+            file = hub.cached_file(
+                pretrained_model_name,
+                name,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                token=token,
+                revision=revision,
+                local_files_only=local_files_only,
+                **where,
+            )
+        settings = read_json_object(str(file))
+        return cls.from_dict(settings, **kwargs)
+
+    @classmethod
+    def from_dict(cls, config_dict: Mapping[str, Any], **kwargs: Any) -> Any:
+        """Make settings of a dictionary, overridden by `kwargs`; with ``return_unused_kwargs=True``, a pair with those unused."""
+        return_unused = kwargs.pop("return_unused_kwargs", False)
+        for private in ("_from_auto", "_from_pipeline"):
+            kwargs.pop(private, None)
+        if kwargs.get("_commit_hash") is None:
+            kwargs.pop("_commit_hash", None)
+        config = cls(**{**copy.deepcopy(dict(config_dict)), **kwargs})
+        unused = {key: value for key, value in kwargs.items() if key not in config.__dict__}
+        return (config, unused) if return_unused else config
+
+    @classmethod
+    def from_model_config(cls, model_config: Any) -> GenerationConfig:
+        """The settings that a model's config carries, as older checkpoints do; those of its decoder fill what it leaves open."""
+        settings = {
+            name: getattr(model_config, name) for name in DEFAULTS if hasattr(model_config, name)
+        }
+        decoder = model_config.get_text_config(decoder=True)
+        if decoder is not model_config:
+            for name, default in DEFAULTS.items():
+                value = getattr(decoder, name, default)
+                if _differs(value, default) and not _differs(settings.get(name, default), default):
+                    settings[name] = value
+        config = cls(_from_model_config=True, **copy.deepcopy(settings))
+        if any(getattr(config, flag) for flag in cls.extra_output_flags):
+            config.return_dict_in_generate = True
+        return config
+
+    def update(self, **kwargs: Any) -> dict[str, Any]:
+        """Set the known fields among `kwargs`, validate, and return the rest. Only fields set here are warned about."""
+        known = {name: value for name, value in kwargs.items() if hasattr(self, name)}
+        for name, value in known.items():
+            setattr(self, name, value)
+        self._check()
+        self._warn(known, stacklevel=3)
+        return {name: value for name, value in kwargs.items() if name not in known}
+
+    # Writing
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields and kept keys, ready for JSON."""
+        output = {
+            name: copy.deepcopy(value)
+            for name, value in self.__dict__.items()
+            if name not in PRIVATE
+        }
+        if hasattr(output["watermarking_config"], "to_dict"):
+            output["watermarking_config"] = output["watermarking_config"].to_dict()
+        if hasattr(output["cache_config"], "to_dict"):
+            output["cache_config"] = output["cache_config"].to_dict()
+        return output
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What differs from the defaults, with the version of the format."""
+        return {
+            name: value
+            for name, value in self.to_dict().items()
+            if name == "transformers_version"
+            or name not in DEFAULTS
+            or _differs(value, DEFAULTS[name])
+        }
+
+    def to_json_string(self, use_diff: bool = True, ignore_metadata: bool = False) -> str:
+        """The settings as JSON text; `ignore_metadata` leaves out version and origin."""
+        fields = self.to_diff_dict() if use_diff else self.to_dict()
+        if ignore_metadata:
+            fields = {name: value for name, value in fields.items() if name not in METADATA}
+        return json.dumps(_plain(fields), indent=2, sort_keys=True) + "\n"
+
+    def to_json_file(self, json_file_path: str | os.PathLike[str], use_diff: bool = True) -> None:
+        """Write the settings to a file, which is replaced in one step."""
+        hub.atomic_write(json_file_path, self.to_json_string(use_diff=use_diff))
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        config_file_name: str | os.PathLike[str] | None = None,
+        push_to_hub: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Write ``generation_config.json`` into a folder, and upload the folder with `push_to_hub`.
+
+        Raises `GenerationError` for settings that cannot be or that have no effect: such a file would mislead its readers.
+        """
+        self._refuse_invalid()
+        folder = Path(save_directory)
+        if folder.is_file():
+            raise GenerationError(
+                f"cannot save generation settings: {folder} is a file, give a folder"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.to_json_file(folder / os.fspath(config_file_name or GENERATION_CONFIG_NAME))
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", folder.name), **kwargs)
+
+    def _refuse_invalid(self) -> None:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self.validate()
+        if caught:
+            problems = "; ".join(str(entry.message) for entry in caught)
+            raise GenerationError(
+                f"these generation settings cannot be saved: {problems}. Fix these issues to save them"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, GenerationConfig):
+            return False
+        return self.to_json_string(False, True) == other.to_json_string(False, True)
+
+    def __hash__(self) -> int:
+        return hash(self.to_json_string(ignore_metadata=True))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.to_json_string(ignore_metadata=True)}"
+
+
+DEFAULTS: dict[str, Any] = {
+    name: getattr(GenerationConfig, name) for name in GenerationConfig.__annotations__
+}
+METADATA = ("_from_model_config", "_commit_hash", "transformers_version")
+PRIVATE = ("_commit_hash", "_original_object_hash")
+
+_FLAG = Check("True or False", lambda value: isinstance(value, bool))
+CHECKS: dict[str, Check] = {
+    "max_length": optional(POSITIVE), "max_new_tokens": optional(POSITIVE),
+    "min_length": optional(WHOLE), "min_new_tokens": optional(WHOLE),
+    "max_time": optional(POSITIVE_REAL),
+    "early_stopping": Check(
+        "True, False or 'never'", lambda value: value is None or isinstance(value, bool) or value == "never"
+    ),
+    "num_beams": POSITIVE, "num_beam_groups": POSITIVE, "num_return_sequences": POSITIVE,
+    "num_assistant_tokens": POSITIVE, "prompt_lookup_num_tokens": optional(POSITIVE),
+    "max_matching_ngram_size": optional(POSITIVE),
+    "temperature": optional(Check("a number above 0", lambda value: REAL.holds(value) and value >= 0)),
+    "top_k": optional(WHOLE), "top_p": optional(FRACTION), "min_p": optional(FRACTION),
+    "typical_p": optional(FRACTION), "epsilon_cutoff": optional(FRACTION), "eta_cutoff": optional(FRACTION),
+    "assistant_confidence_threshold": optional(FRACTION),
+    "penalty_alpha": optional(FRACTION), "length_penalty": optional(REAL), "guidance_scale": optional(REAL),
+    "diversity_penalty": optional(Check("a number not below 0", lambda v: REAL.holds(v) and v >= 0)),
+    "repetition_penalty": optional(POSITIVE_REAL), "encoder_repetition_penalty": optional(POSITIVE_REAL),
+    "no_repeat_ngram_size": optional(WHOLE), "encoder_no_repeat_ngram_size": optional(WHOLE),
+    "bos_token_id": optional(TOKEN_IDS), "eos_token_id": optional(TOKEN_IDS),
+    "forced_bos_token_id": optional(TOKEN_ID), "forced_eos_token_id": optional(TOKEN_IDS),
+    "decoder_start_token_id": optional(TOKEN_IDS),
+    "suppress_tokens": optional(TOKEN_IDS), "begin_suppress_tokens": optional(TOKEN_IDS),
+    "do_sample": optional(_FLAG), "use_cache": optional(_FLAG), "output_scores": optional(_FLAG),
+    "output_logits": optional(_FLAG), "output_attentions": optional(_FLAG), "output_hidden_states": optional(_FLAG),
+    "return_dict_in_generate": optional(_FLAG), "renormalize_logits": optional(_FLAG),
+    "remove_invalid_values": optional(_FLAG),
+    "cache_implementation": optional(
+        Check(f"one of {', '.join(CACHE_IMPLEMENTATIONS)}", lambda value: value in CACHE_IMPLEMENTATIONS)
+    ),
+}  # fmt: skip
+
+
+def _zero_temperature(config: GenerationConfig) -> str | None:
+    if config.do_sample and config.temperature == 0:
+        return "temperature=0 cannot be used with do_sample=True: give a number above 0, or do_sample=False for greedy search"
+    return None
+
+
+def _too_many_sequences(config: GenerationConfig) -> str | None:
+    count = config.num_return_sequences
+    if config.num_beams == 1 and count > 1 and not config.do_sample:
+        return f"num_return_sequences={count}: greedy search has one result; set do_sample=True or num_beams of at least {count}"
+    if config.num_beams > 1 and count > config.num_beams:
+        return f"num_return_sequences={count} exceeds num_beams={config.num_beams}: ask for at most that many"
+    return None
+
+
+def _constrained(config: GenerationConfig) -> str | None:
+    if config.num_beams == 1 or (config.constraints is None and config.force_words_ids is None):
+        return None
+    for name, wanted in (("do_sample", False), ("num_beam_groups", 1), ("diversity_penalty", 0.0)):
+        if (value := getattr(config, name)) not in (wanted, None):
+            return f"{name}={value} cannot be combined with constraints or force_words_ids: set it to {wanted}"
+    return None
+
+
+def _grouped(config: GenerationConfig) -> str | None:
+    groups, beams = config.num_beam_groups, config.num_beams
+    if beams == 1 or (groups == 1 and not config.diversity_penalty):
+        return None
+    if config.do_sample:
+        return "do_sample=True cannot be combined with groups of beams (num_beam_groups, diversity_penalty)"
+    if beams % groups:
+        return f"num_beam_groups={groups} does not divide num_beams={beams}"
+    if groups > 1 and not config.diversity_penalty:
+        return f"num_beam_groups={groups} needs a diversity_penalty above 0: without it all groups are equal"
+    return None
+
+
+def _stray_cache_config(config: GenerationConfig) -> str | None:
+    if config.cache_config is not None and config.cache_implementation is None:
+        return "cache_config is set without cache_implementation: say which cache it configures"
+    return None
+
+
+CONTRADICTIONS: tuple[Callable[[GenerationConfig], str | None], ...] = (
+    _zero_temperature, _too_many_sequences, _constrained, _grouped, _stray_cache_config,
+)  # fmt: skip
+
+IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...] = (
+    (
+        "it applies to sampling, and do_sample is False",
+        ("temperature", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
+        lambda config: config.do_sample,
+    ),
+    (
+        "it applies to sampling, and do_sample is False",
+        ("top_k",),
+        lambda config: config.do_sample or config.penalty_alpha is not None,
+    ),
+    (
+        "it applies to beam search, and num_beams is 1",
+        ("early_stopping", "num_beam_groups", "diversity_penalty", "length_penalty", "constraints"),
+        lambda config: config.num_beams > 1,
+    ),
+    (
+        "return_dict_in_generate is False, so that sequences alone are returned",
+        GenerationConfig.extra_output_flags,
+        lambda config: config.return_dict_in_generate,
+    ),
+    (
+        "use_cache is False",
+        ("cache_implementation", "cache_config", "return_legacy_cache"),
+        lambda config: config.use_cache,
+    ),
+)
+
+
+def _differs(value: Any, default: Any) -> bool:
+    """Whether a setting was set: None and the default count as left alone."""
+    return value is not None and value != default
+
+
+def _plain(value: Any) -> Any:
+    """JSON can write this: tuple keys (`sequence_bias`) as pairs, tensors and arrays as lists, objects by their `to_dict`."""
+    if isinstance(value, Mapping):
+        if any(not isinstance(key, str) for key in value):
+            return [
+                [_plain(list(key) if isinstance(key, tuple) else key), _plain(item)]
+                for key, item in value.items()
+            ]
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return value
+    for method in ("to_dict", "tolist"):
+        if hasattr(value, method):
+            return _plain(getattr(value, method)())
+    return [_plain(item) for item in value] if isinstance(value, Iterable) else value

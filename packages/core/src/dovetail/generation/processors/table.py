@@ -1,0 +1,260 @@
+"""From settings to processors: one line of the table each, in the order in which they apply.
+
+A processor that a setting leaves inactive is not made at all, so it costs nothing per token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dovetail.generation.configuration import GenerationConfig
+from dovetail.generation.processors import constraints, penalties, warpers
+from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessorList
+from dovetail.logging import get_logger
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ProcessorRequest:
+    """What processors are made from: the settings and facts of one call.
+
+    `prompt_length` counts the tokens before the first new one; `source_ids` (b, S) are the encoder's tokens or the prompt's;
+    `end_tokens` is empty when there is no end token.
+    """
+
+    config: GenerationConfig
+    prompt_length: int
+    source_ids: Tensor | None = None
+    end_tokens: tuple[int, ...] = ()
+    prefix_allowed_tokens_fn: Callable[[int, Tensor], list[int]] | None = None
+
+    @property
+    def tokens_to_keep(self) -> int:
+        """How many tokens a warper must leave: beams need one more than there are ends."""
+        return 1 + max(len(self.end_tokens), 1) if self.config.num_beams > 1 else 1
+
+    @property
+    def encoder_ids(self) -> Tensor | None:
+        """The encoder's token ids, None (with a warning) when its input is something else."""
+        if (
+            self.source_ids is not None
+            and self.source_ids.dim() == 2
+            and not self.source_ids.is_floating_point()
+        ):
+            return self.source_ids
+        logger.warning_once(
+            "Penalties on the encoder's tokens are ignored: the input holds no token ids."
+        )
+        return None
+
+
+Rule = Callable[[ProcessorRequest], LogitsProcessor | None]
+
+
+def _sequence_bias(request: ProcessorRequest) -> LogitsProcessor | None:
+    bias = request.config.sequence_bias
+    return None if bias is None else penalties.SequenceBiasLogitsProcessor(bias)
+
+
+def _diversity(request: ProcessorRequest) -> LogitsProcessor | None:
+    config = request.config
+    if not config.diversity_penalty or config.num_beam_groups == 1:
+        return None
+    return penalties.HammingDiversityLogitsProcessor(
+        config.diversity_penalty, config.num_beams, config.num_beam_groups
+    )
+
+
+def _encoder_repetition(request: ProcessorRequest) -> LogitsProcessor | None:
+    penalty = request.config.encoder_repetition_penalty
+    if penalty in (None, 1.0) or (ids := request.encoder_ids) is None:
+        return None
+    return penalties.EncoderRepetitionPenaltyLogitsProcessor(penalty, ids)
+
+
+def _repetition(request: ProcessorRequest) -> LogitsProcessor | None:
+    penalty = request.config.repetition_penalty
+    return None if penalty in (None, 1.0) else penalties.RepetitionPenaltyLogitsProcessor(penalty)
+
+
+def _no_repeat_ngram(request: ProcessorRequest) -> LogitsProcessor | None:
+    size = request.config.no_repeat_ngram_size
+    return penalties.NoRepeatNGramLogitsProcessor(size) if size else None
+
+
+def _encoder_no_repeat_ngram(request: ProcessorRequest) -> LogitsProcessor | None:
+    size = request.config.encoder_no_repeat_ngram_size
+    if not size or (ids := request.encoder_ids) is None:
+        return None
+    return penalties.EncoderNoRepeatNGramLogitsProcessor(size, ids)
+
+
+def _bad_words(request: ProcessorRequest) -> LogitsProcessor | None:
+    words = request.config.bad_words_ids
+    return (
+        None
+        if words is None
+        else penalties.NoBadWordsLogitsProcessor(words, list(request.end_tokens))
+    )
+
+
+def _min_length(request: ProcessorRequest) -> LogitsProcessor | None:
+    length = request.config.min_length
+    if not length or not request.end_tokens:
+        return None
+    return penalties.MinLengthLogitsProcessor(length, list(request.end_tokens))
+
+
+def _min_new_tokens(request: ProcessorRequest) -> LogitsProcessor | None:
+    count = request.config.min_new_tokens
+    if not count or not request.end_tokens:
+        return None
+    return penalties.MinNewTokensLengthLogitsProcessor(
+        request.prompt_length, count, list(request.end_tokens)
+    )
+
+
+def _prefix(request: ProcessorRequest) -> LogitsProcessor | None:
+    function, config = request.prefix_allowed_tokens_fn, request.config
+    if function is None:
+        return None
+    return constraints.PrefixConstrainedLogitsProcessor(
+        function, config.num_beams // config.num_beam_groups
+    )
+
+
+def _forced_bos(request: ProcessorRequest) -> LogitsProcessor | None:
+    token = request.config.forced_bos_token_id
+    return None if token is None else constraints.ForcedBOSTokenLogitsProcessor(token)
+
+
+def _forced_eos(request: ProcessorRequest) -> LogitsProcessor | None:
+    tokens, length = request.config.forced_eos_token_id, request.config.max_length
+    if tokens is None or length is None:
+        return None
+    return constraints.ForcedEOSTokenLogitsProcessor(length, tokens)
+
+
+def _remove_invalid(request: ProcessorRequest) -> LogitsProcessor | None:
+    return (
+        constraints.InfNanRemoveLogitsProcessor() if request.config.remove_invalid_values else None
+    )
+
+
+def _decay(request: ProcessorRequest) -> LogitsProcessor | None:
+    decay = request.config.exponential_decay_length_penalty
+    if decay is None or not request.end_tokens:
+        return None
+    return penalties.ExponentialDecayLengthPenalty(
+        decay, list(request.end_tokens), request.prompt_length
+    )
+
+
+def _suppress(request: ProcessorRequest) -> LogitsProcessor | None:
+    tokens = request.config.suppress_tokens
+    return None if tokens is None else constraints.SuppressTokensLogitsProcessor(tokens)
+
+
+def _begin_suppress(request: ProcessorRequest) -> LogitsProcessor | None:
+    tokens = request.config.begin_suppress_tokens
+    if tokens is None:
+        return None
+    # A forced first token pushes the free beginning one step back.
+    forced = request.prompt_length == 1 and request.config.forced_bos_token_id is not None
+    begin = request.prompt_length + int(forced)
+    return constraints.SuppressTokensAtBeginLogitsProcessor(tokens, begin)
+
+
+def _temperature(request: ProcessorRequest) -> LogitsProcessor | None:
+    value = request.config.temperature
+    return None if value in (None, 1.0) else warpers.TemperatureLogitsWarper(value)
+
+
+def _top_k(request: ProcessorRequest) -> LogitsProcessor | None:
+    count, keep = request.config.top_k, request.tokens_to_keep
+    return warpers.TopKLogitsWarper(count, min_tokens_to_keep=keep) if count else None
+
+
+def _top_p(request: ProcessorRequest) -> LogitsProcessor | None:
+    share, keep = request.config.top_p, request.tokens_to_keep
+    return (
+        None
+        if share is None or share >= 1
+        else warpers.TopPLogitsWarper(share, min_tokens_to_keep=keep)
+    )
+
+
+def _min_p(request: ProcessorRequest) -> LogitsProcessor | None:
+    share, keep = request.config.min_p, request.tokens_to_keep
+    return None if share is None else warpers.MinPLogitsWarper(share, min_tokens_to_keep=keep)
+
+
+def _typical(request: ProcessorRequest) -> LogitsProcessor | None:
+    mass, keep = request.config.typical_p, request.tokens_to_keep
+    return (
+        None
+        if mass is None or mass >= 1
+        else warpers.TypicalLogitsWarper(mass, min_tokens_to_keep=keep)
+    )
+
+
+def _epsilon(request: ProcessorRequest) -> LogitsProcessor | None:
+    cutoff, keep = request.config.epsilon_cutoff, request.tokens_to_keep
+    if cutoff is None or not 0 < cutoff < 1:
+        return None
+    return warpers.EpsilonLogitsWarper(cutoff, min_tokens_to_keep=keep)
+
+
+def _eta(request: ProcessorRequest) -> LogitsProcessor | None:
+    cutoff, keep = request.config.eta_cutoff, request.tokens_to_keep
+    if cutoff is None or not 0 < cutoff < 1:
+        return None
+    return warpers.EtaLogitsWarper(cutoff, min_tokens_to_keep=keep)
+
+
+def _normalize(request: ProcessorRequest) -> LogitsProcessor | None:
+    return constraints.LogitNormalization() if request.config.renormalize_logits else None
+
+
+FIRST: tuple[Rule, ...] = (
+    _sequence_bias, _diversity, _encoder_repetition, _repetition, _no_repeat_ngram, _encoder_no_repeat_ngram,
+    _bad_words, _min_length, _min_new_tokens, _prefix, _forced_bos, _forced_eos, _remove_invalid, _decay,
+    _suppress, _begin_suppress,
+)  # fmt: skip
+WARPERS: tuple[Rule, ...] = (_temperature, _top_k, _top_p, _min_p, _typical, _epsilon, _eta)
+LAST: tuple[Rule, ...] = (_normalize,)
+
+
+def make_processors(
+    request: ProcessorRequest, custom: LogitsProcessorList | list[LogitsProcessor] | None = None
+) -> LogitsProcessorList:
+    """The processors that settings ask for, with the caller's own between penalties and warpers.
+
+    Raises ValueError when `custom` holds a processor of a kind which the settings also ask for.
+    """
+    own = LogitsProcessorList(_made(FIRST, request))
+    refuse_doubles("logits_processor", own, custom or ())
+    own.extend(custom or ())
+    if request.config.do_sample:
+        own.extend(_made(WARPERS, request))
+    own.extend(_made(LAST, request))
+    return own
+
+
+def _made(rules: tuple[Rule, ...], request: ProcessorRequest) -> list[LogitsProcessor]:
+    return [processor for rule in rules if (processor := rule(request)) is not None]
+
+
+def refuse_doubles(argument: str, made: list, custom: object) -> None:  # type: ignore[type-arg]
+    """Raise ValueError when the caller gives an object of a kind that the settings made already."""
+    kinds = {type(entry) for entry in made}
+    for entry in custom:  # type: ignore[attr-defined]
+        if type(entry) in kinds:
+            raise ValueError(
+                f"{argument} holds a {type(entry).__name__}, and the generation settings ask for one as well: "
+                "give either the object or the setting"
+            )

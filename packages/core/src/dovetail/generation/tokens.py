@@ -1,0 +1,53 @@
+"""The token ids of a running generation, in a buffer that grows by doubling so that a step writes just one column."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SPARE = 64  # columns reserved beyond the prompt at first
+
+
+class TokenBuffer:
+    """Token ids (B, T) to which columns are appended in place. `ids` is a view: it stays valid, and right, as the text grows."""
+
+    def __init__(self, ids: Tensor) -> None:
+        self._columns = self._grown(ids, ids.shape[1] + SPARE)
+        self._length = ids.shape[1]
+        self.ids = self._columns[:, : self._length]
+
+    @staticmethod
+    def _grown(ids: Tensor, capacity: int) -> Tensor:
+        columns = ids.new_empty(ids.shape[0], capacity)
+        columns[:, : ids.shape[1]] = ids
+        return columns
+
+    def append(self, tokens: Tensor) -> None:
+        """Add one column of tokens (B,)."""
+        if self._length == self._columns.shape[1]:
+            self._columns = self._grown(self._columns, 2 * self._length)
+        self._columns[:, self._length] = tokens
+        self._length += 1
+        self.ids = self._columns[:, : self._length]
+
+    def reorder(self, rows: Tensor) -> None:
+        """Let row ``i`` become the old row ``rows[i]``. Earlier views keep the old rows."""
+        self._columns = self._columns.index_select(0, rows)
+        self.ids = self._columns[:, : self._length]
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def end_tokens(eos_token_id: int | list[int] | Tensor | None) -> tuple[int, ...]:
+    """The end tokens of a setting as a tuple, empty when there are none."""
+    if eos_token_id is None:
+        return ()
+    if isinstance(eos_token_id, Tensor):
+        eos_token_id = eos_token_id.tolist()
+    return (eos_token_id,) if isinstance(eos_token_id, int) else tuple(eos_token_id)
+
+
+def repeat_rows(tensor: Tensor, times: int) -> Tensor:
+    """Each row `times` times in a row."""
+    return tensor if times == 1 else torch.repeat_interleave(tensor, times, dim=0)
