@@ -51,8 +51,11 @@ class Subject:
         return config
 
     def build(self, model_class: Any, **changes: Any) -> Any:
-        """A model in evaluation mode whose every parameter has its seeded value."""
+        """A model in evaluation mode, without dropout, whose parameters have their seeded values."""
         model = model_class._from_config(self.config(**changes)).eval()
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
         fill(model)
         return model
 
