@@ -65,6 +65,10 @@ class PipelineError(DovetailError, ValueError):
     """A pipeline that cannot be made, or an input it cannot take."""
 
 
+class ProcessorError(DovetailError, ValueError):
+    """A processor's settings or input that cannot be."""
+
+
 class RemoteCodeError(DovetailError, ValueError):
     """A checkpoint wants to run its own code and the caller has not allowed it."""
 

@@ -67,6 +67,22 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "hookspecs": ("hookimpl",),
     "hub": ("PushToHubMixin",),
+    "pipelines": (
+        "CsvPipelineDataFormat",
+        "JsonPipelineDataFormat",
+        "PipedPipelineDataFormat",
+        "Pipeline",
+        "PipelineDataFormat",
+        "pipeline",
+    ),
+    "processors": (
+        "BaseImageProcessor",
+        "BatchFeature",
+        "FeatureExtractionMixin",
+        "ImageProcessingMixin",
+        "ProcessorMixin",
+        "SequenceFeatureExtractor",
+    ),
 }
 """Module of the core to the names it adds to ``from dovetail import ...``."""
 

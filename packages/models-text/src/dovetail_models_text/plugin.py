@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dovetail import hookimpl
-from dovetail.declarations import ModelDeclaration, family
+from dovetail.declarations import (
+    ModelDeclaration,
+    NamesDeclaration,
+    PipelineDeclaration,
+    family,
+)
 
 PACKAGE = "dovetail_models_text"
 CLASSIFIERS = ("ForQuestionAnswering", "ForSequenceClassification", "ForTokenClassification")
@@ -20,4 +25,89 @@ def dovetail_models() -> list[ModelDeclaration]:
             ("Model", "ForCausalLM", *CLASSIFIERS),
             tokenizer="LlamaTokenizer",
         ),
+    ]
+
+
+@hookimpl
+def dovetail_pipelines() -> list[PipelineDeclaration]:
+    """The text tasks; the default models are those that the field uses for them."""
+    return [
+        _task(
+            "feature-extraction",
+            "AutoModel",
+            "distilbert/distilbert-base-cased@6ea8117",
+            inputs="multimodal",
+        ),
+        _task("fill-mask", "AutoModelForMaskedLM", "distilbert/distilroberta-base@fb53ab8"),
+        _task(
+            "question-answering",
+            "AutoModelForQuestionAnswering",
+            "distilbert/distilbert-base-cased-distilled-squad@564e9b5",
+        ),
+        _task(
+            "summarization",
+            "AutoModelForSeq2SeqLM",
+            "sshleifer/distilbart-cnn-12-6@a4f8f3e",
+            module="text2text_generation",
+        ),
+        _task(
+            "text-classification",
+            "AutoModelForSequenceClassification",
+            "distilbert/distilbert-base-uncased-finetuned-sst-2-english@714eb0f",
+            aliases=("sentiment-analysis",),
+        ),
+        _task("text-generation", "AutoModelForCausalLM", "openai-community/gpt2@607a30d"),
+        _task("text2text-generation", "AutoModelForSeq2SeqLM", "google-t5/t5-base@a9723ea"),
+        _task(
+            "token-classification",
+            "AutoModelForTokenClassification",
+            "dbmdz/bert-large-cased-finetuned-conll03-english@4c53496",
+            aliases=("ner",),
+        ),
+        _task(
+            "translation",
+            "AutoModelForSeq2SeqLM",
+            "google-t5/t5-base@a9723ea",
+            module="text2text_generation",
+        ),
+        _task(
+            "zero-shot-classification",
+            "AutoModelForSequenceClassification",
+            "facebook/bart-large-mnli@d7645e1",
+        ),
+    ]
+
+
+def _task(
+    task: str,
+    auto_model: str,
+    default_model: str,
+    *,
+    module: str | None = None,
+    inputs: str = "text",
+    aliases: tuple[str, ...] = (),
+) -> PipelineDeclaration:
+    """The declaration of a task whose class is called as the task is: ``fill-mask``,
+    `FillMaskPipeline`."""
+    name = "".join(word.capitalize() for word in task.split("-"))
+    return PipelineDeclaration(
+        task,
+        pipeline=f"{PACKAGE}.pipelines.{module or task.replace('-', '_')}:{name}Pipeline",
+        auto_models=(auto_model,),
+        inputs=inputs,
+        default_model=default_model,
+        aliases=aliases,
+    )
+
+
+@hookimpl
+def dovetail_names() -> list[NamesDeclaration]:
+    """Further public names."""
+    return [
+        NamesDeclaration(
+            {
+                "NerPipeline": f"{PACKAGE}.pipelines.token_classification:NerPipeline",
+                "SquadExample": f"{PACKAGE}.pipelines.squad:SquadExample",
+            }
+        )
     ]
