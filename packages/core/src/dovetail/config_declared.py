@@ -10,6 +10,9 @@ from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar, get_type_hints
 
 from dovetail.config_fields import fit
+from dovetail.logging import get_logger
+
+logger = get_logger(__name__)
 
 RESERVED = frozenset(
     {
@@ -115,7 +118,25 @@ class Declared:
         twice = sorted(positional.keys() & kwargs.keys())
         if twice:
             raise TypeError(f"{cls.__name__} got two values for {twice[0]!r}; give one.")
-        return positional | dict(kwargs)
+        values = positional | dict(kwargs)
+        for alias in cls._aliases.keys() & values.keys():
+            cls._rename(values, alias, cls._aliases[alias])
+        return values
+
+    @classmethod
+    def _rename(cls, values: dict[str, Any], alias: str, field: str) -> None:
+        value = values.pop(alias)
+        if values.get(field, value) != value:
+            logger.warning(
+                "%s: %r and %r are one setting and are given two values, %.80r and %.80r; "
+                "the former is taken.",
+                cls.__name__,
+                alias,
+                field,
+                value,
+                values[field],
+            )
+        values[field] = value
 
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self._field_types()

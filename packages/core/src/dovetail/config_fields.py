@@ -7,8 +7,8 @@ A field is annotated with an ordinary type, or with one of the ranged types belo
     num_key_value_heads: Size | None = None
 
 Integers are accepted where a float is declared, and floats without fraction where an integer is,
-because JSON files on the Hub hold both. Booleans are never numbers. Lists and tuples stand for
-each other, JSON having only one of them."""
+because JSON files on the Hub hold both. Booleans are never numbers; null for a flag means off.
+Lists and tuples become each other, JSON having only one of them."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def _fit_plain(value: Any, kind: Any) -> Any:
         if value is None:
             return None
         raise _Misfit("null")
-    if kind is bool and type(value) is int and value in (0, 1):
+    if kind is bool and (value is None or (type(value) is int and value in (0, 1))):
         return bool(value)
     if kind is int or kind is float:
         return _fit_number(value, kind)
@@ -268,7 +268,7 @@ def _fit_items(value: Any, origin: Any, parts: tuple[Any, ...]) -> Any:
         _fit_part(item, kind, f"[{i}]")
         for i, (item, kind) in enumerate(zip(value, kinds, strict=True))
     ]
-    return type(value)(fitted) if type(value) in (list, tuple) else value
+    return tuple(fitted) if origin is tuple else fitted
 
 
 def _fit_part(value: Any, annotation: Any, place: str) -> Any:

@@ -46,7 +46,6 @@ def read(
         found = hub.cached_file(source, versioned, **fetching)
         values = without_callers_choice(read_json_object(str(found)))
     values["_commit_hash"] = rest.pop("_commit_hash", None) or hub.commit_of(str(found))
-    values["name_or_path"] = source
     return values, rest
 
 

@@ -95,7 +95,7 @@ def check(scaling: Mapping[str, Any], owner: str) -> None:
     """Refuse a ``rope_scaling`` whose type is unknown, or that lacks or garbles one of its
     parameters."""
     kind = scaling.get("rope_type", scaling.get("type", "default"))
-    if kind not in REQUIRED:
+    if not isinstance(kind, str) or kind not in REQUIRED:
         hint = near_matches(kind, REQUIRED) if isinstance(kind, str) else ""
         raise ConfigError(
             f"{owner}: rope_scaling['rope_type']={kind!r} is not one of "

@@ -126,7 +126,7 @@ def difference(value: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str
     changed = {
         name: part for name, part in value.items() if name not in default or part != default[name]
     }
-    if changed and "model_type" in value:
+    if "model_type" in value:
         changed["model_type"] = value["model_type"]
     return changed
 
@@ -141,9 +141,9 @@ def parse_like(text: str, old: Any, name: str) -> Any:
             raise ConfigError(f"{name}={text!r} is not allowed, it must be true or false.")
         return words[text.lower()]
     if not isinstance(old, int | float | str):
-        raise ConfigError(
+        raise ConfigTypeError(
             f"{name} holds {type(old).__name__}; only bool, int, float and str can be updated "
-            "from text."
+            "from text. Set the attribute instead."
         )
     try:
         return type(old)(text)

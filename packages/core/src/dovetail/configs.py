@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transf
 
 from dovetail import config_files, config_rope
 from dovetail.atomic import atomic_write
-from dovetail.config_declared import RESERVED, Alias, Declared
+from dovetail.config_declared import RESERVED, Declared
 from dovetail.config_fields import (
     AnyFloat,
     Fraction,
@@ -50,6 +50,7 @@ from dovetail.config_fields import (
     TokenIds,
     fit,
 )
+from dovetail.config_overrides import DTYPE_NAMES, is_key, override
 from dovetail.config_values import (
     CALLERS_CHOICE,
     CONFIG_NAME,
@@ -169,21 +170,18 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
 
     def validate(self) -> None:
         """Check the fields against each other; done at construction and before saving."""
-        cls, fields = type(self), self._field_types()
-        if "rope_scaling" in fields and self.rope_scaling:
-            config_rope.check(self.rope_scaling, cls.__name__)
-        layers, kinds = getattr(self, "num_hidden_layers", None), getattr(self, "layer_types", None)
-        if (
-            "layer_types" in fields
-            and kinds is not None
-            and layers is not None
-            and len(kinds) != layers
-        ):
+        owner, fields = type(self).__name__, self._field_types()
+        layers = getattr(self, "num_hidden_layers", None)
+        if isinstance(layers, int):
+            fit(layers, LayerCount, owner=owner, key="num_hidden_layers")
+        kinds = getattr(self, "layer_types", None) if "layer_types" in fields else None
+        if kinds is not None and layers is not None and len(kinds) != layers:
             raise ConfigError(
-                f"{cls.__name__}: layer_types names {len(kinds)} layers where "
-                f"num_hidden_layers={layers}; "
+                f"{owner}: layer_types names {len(kinds)} layers where num_hidden_layers={layers}; "
                 "give one entry for each layer."
             )
+        if "rope_scaling" in fields and self.rope_scaling:
+            config_rope.check(self.rope_scaling, owner)
         self.check()
 
     def _set_hidden(self, values: dict[str, Any]) -> Any:
@@ -197,6 +195,9 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         self.transformers_version: str | None = values.pop("transformers_version", None)
         for name in ("model_type", "_attn_implementation_autoset"):
             values.pop(name, None)
+        if isinstance(values.get("pruned_heads"), Mapping):
+            owner = type(self).__name__
+            values["pruned_heads"] = integer_keys(values["pruned_heads"], owner, "pruned_heads")
         requested = [values.pop(name, None) for name in CALLERS_CHOICE]
         return next((name for name in requested if name is not None), None)
 
@@ -243,7 +244,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         if name in RESERVED:
             self.__dict__[name] = value
             return
-        settable = isinstance(found, Alias) or getattr(found, "fset", None) is not None
+        settable = getattr(found, "fset", None) is not None
         if name.startswith("__") or not (
             settable or not (callable(found) or hasattr(found, "__get__"))
         ):
@@ -364,15 +365,13 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
     def _get_non_default_generation_parameters(self) -> dict[str, Any]:
         """The settings of ``generate`` this config carries, where they differ from its class's
         defaults."""
-        defaults = _class_defaults(type(self))
-        found = {
-            name: getattr(self.get_text_config(decoder=True), name, None)
-            for name in GENERATION_DEFAULTS
-        }
+        text_config = self.get_text_config(decoder=True)
+        defaults = GENERATION_DEFAULTS | _class_defaults(type(text_config))
+        found = {name: getattr(text_config, name, None) for name in GENERATION_DEFAULTS}
         return {
             name: value
             for name, value in found.items()
-            if value is not None and value != defaults.get(name, GENERATION_DEFAULTS[name])
+            if value is not None and value != defaults[name]
         }
 
     # --- reading ---
@@ -437,19 +436,12 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         return_unused = kwargs.pop("return_unused_kwargs", False)
         for name in ("_from_auto", "_from_pipeline"):
             kwargs.pop(name, None)
-        _check_labels(kwargs)
-        if "_commit_hash" in kwargs:
-            values["_commit_hash"] = kwargs["_commit_hash"]
-        replaced = {
-            name: value for name, value in kwargs.items() if name in values or _has_key(cls, name)
-        }
-        for name, value in replaced.items():
-            _replace(cls, values, name, value)
-        config = cls(**values)
+        values["_commit_hash"] = kwargs.pop("_commit_hash", None)
+        config = cls(**override(cls, values, kwargs))
         unused = {
-            name: v
-            for name, v in kwargs.items()
-            if name not in replaced or name in ("torch_dtype", "dtype")
+            name: value
+            for name, value in kwargs.items()
+            if name in DTYPE_NAMES or not (name in values or is_key(cls, name))
         }
         return (config, unused) if return_unused else config
 
@@ -552,7 +544,12 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
     def register_for_auto_class(cls, auto_class: str | type = "AutoConfig") -> None:
         """Mark a class of your own as one that `AutoConfig` is to find; its source is saved with
         the config."""
-        cls._auto_class = auto_class if isinstance(auto_class, str) else auto_class.__name__
+        from dovetail import auto
+
+        name = auto_class if isinstance(auto_class, str) else auto_class.__name__
+        if not hasattr(auto, name):
+            raise ConfigError(f"{name!r} is no auto class.{near_matches(name, vars(auto))}")
+        cls._auto_class = name
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PretrainedConfig) and self.__dict__ == other.__dict__
@@ -565,7 +562,12 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
 
 def _class_defaults(cls: type[PretrainedConfig]) -> dict[str, Any]:
     """What an instance made without arguments writes; nothing where that cannot be made."""
-    return {} if cls.is_composition or cls.has_no_defaults_at_init else cls().to_dict()
+    if cls.is_composition or cls.has_no_defaults_at_init:
+        return {}
+    try:
+        return cls().to_dict()
+    except ConfigError:
+        return {}
 
 
 def _sub_config_class(kind: Any, value: Mapping[str, Any]) -> type[PretrainedConfig]:
@@ -583,44 +585,3 @@ def _sub_config_class(kind: Any, value: Mapping[str, Any]) -> type[PretrainedCon
 
 def _mapping(value: Any, config: PretrainedConfig, key: str) -> dict[Any, Any]:
     return fit(value, dict[Any, Any], owner=type(config).__name__, key=key)
-
-
-def _check_labels(kwargs: Mapping[str, Any]) -> None:
-    count, labels = kwargs.get("num_labels"), kwargs.get("id2label")
-    if count is not None and labels is not None and len(labels) != count:
-        raise ConfigError(
-            f"num_labels={count} contradicts id2label, which names {len(labels)} labels; give "
-            "one of them."
-        )
-
-
-def _has_key(cls: type[PretrainedConfig], name: str) -> bool:
-    """Whether a config of this class has the key before any file is read."""
-    if (
-        name in cls._field_types()
-        or name in cls._aliases
-        or name in GENERATION_DEFAULTS
-        or name in cls.sub_configs
-    ):
-        return True
-    known = (
-        "num_labels",
-        "id2label",
-        "label2id",
-        "attn_implementation",
-        "name_or_path",
-        "torch_dtype",
-        "dtype",
-    )
-    return name in (*known, "_attn_implementation", "transformers_version", "rope_parameters")
-
-
-def _replace(cls: type[PretrainedConfig], values: dict[str, Any], name: str, value: Any) -> None:
-    """Let an argument win over the file, whichever of a field's names each uses."""
-    field = cls._aliases.get(name, name)
-    same = {field, *(alias for alias, target in cls._aliases.items() if target == field)}
-    if name in ("num_labels", "dtype", "torch_dtype"):
-        same |= {"num_labels": {"id2label", "label2id"}}.get(name, {"dtype", "torch_dtype"})
-    for other in same & values.keys():
-        del values[other]
-    values[name] = value
