@@ -1,7 +1,9 @@
-"""Bookkeeping of beam search: which beams go on, which hypotheses are finished, and which are the best.
+"""Bookkeeping of beam search: which beams go on, which hypotheses are finished, and which are the
+best.
 
-Rows are (B * beams,): the beams of one prompt lie side by side. Decisions are made on the host in double precision, one transfer per
-step, because a handful of candidates is too little work for a device.
+Rows are (B * beams,): the beams of one prompt lie side by side. Decisions are made on the host in
+double precision, one transfer per step, because a handful of candidates is too little work for a
+device.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class BeamScorer(ABC):
 
 @dataclass
 class Hypothesis:
-    """A finished text: its tokens (T,) without the end token, its score and the beams it went through."""
+    """A finished text: its tokens (T,) without the end token, its score and the beams it went
+    through.
+    """
 
     score: float
     tokens: Tensor
@@ -58,7 +62,8 @@ class Hypothesis:
 class BeamHypotheses:
     """The best `num_beams` finished texts of one prompt.
 
-    Scores are sums of log-probabilities divided by ``length ** length_penalty``, where the length counts generated tokens.
+    Scores are sums of log-probabilities divided by ``length ** length_penalty``, where the length
+    counts generated tokens.
     """
 
     def __init__(
@@ -126,8 +131,9 @@ class BeamHypotheses:
 class BeamSearchScorer(BeamScorer):
     """Standard beam search, also in groups.
 
-    `do_early_stopping`: True stops a prompt at `num_beams` finished texts; False when the best beam's present score cannot beat the
-    worst of them any more; ``"never"`` when no continuation could, which needs `max_length`.
+    `do_early_stopping`: True stops a prompt at `num_beams` finished texts; False when the best
+    beam's present score cannot beat the worst of them any more; ``"never"`` when no continuation
+    could, which needs `max_length`.
     """
 
     def __init__(
@@ -176,14 +182,16 @@ class BeamSearchScorer(BeamScorer):
     ) -> UserDict[str, Tensor]:
         """Choose the next beams of one group.
 
-        `input_ids` (B * group, T); candidates `next_scores`, `next_tokens`, `next_indices` (B, N), best first, at least twice as
-        many as beams, `next_indices` being the beam within the prompt. Returns ``next_beam_scores``, ``next_beam_tokens`` and
-        ``next_beam_indices`` (the row that each new row continues), each (B * group,).
+        `input_ids` (B * group, T); candidates `next_scores`, `next_tokens`, `next_indices` (B, N),
+        best first, at least twice as many as beams, `next_indices` being the beam within the
+        prompt. Returns ``next_beam_scores``, ``next_beam_tokens`` and ``next_beam_indices`` (the
+        row that each new row continues), each (B * group,).
         """
         batch = len(self._hypotheses) // self.num_beam_groups
         if input_ids.shape[0] != batch * self.group_size:
             raise ValueError(
-                f"input_ids has {input_ids.shape[0]} rows: expected {batch} prompts of {self.group_size} beams in a group"
+                f"input_ids has {input_ids.shape[0]} rows: expected {batch} prompts of "
+                f"{self.group_size} beams in a group"
             )
         ends = frozenset(end_tokens(eos_token_id))
         pad = int(pad_token_id) if pad_token_id is not None else None
@@ -229,7 +237,9 @@ class BeamSearchScorer(BeamScorer):
         beam_indices: tuple[Rows, ...] | None,
         prompt_length: int,
     ) -> list[tuple[float, int, int]]:
-        """The beams of one prompt and group that go on; candidates that end become hypotheses when they rank among the beams."""
+        """The beams of one prompt and group that go on; candidates that end become hypotheses when
+        they rank among the beams.
+        """
         hypotheses, length = self._hypotheses[index], input_ids.shape[1] + 1
         going_on: list[tuple[float, int, int]] = []
         for rank, (score, token, row) in enumerate(candidates):
@@ -242,7 +252,8 @@ class BeamSearchScorer(BeamScorer):
                 hypotheses.add(input_ids[row].clone(), score, length - prompt_length, path)
         if len(going_on) < self.group_size:
             raise ValueError(
-                f"{len(candidates)} candidates hold only {len(going_on)} tokens that do not end the text, for {self.group_size} "
+                f"{len(candidates)} candidates hold only {len(going_on)} tokens that do not end "
+                f"the text, for {self.group_size} "
                 "beams: offer more candidates, or allow more tokens"
             )
         self._done[index] = hypotheses.is_done(candidates[0][0], length, prompt_length)
@@ -260,7 +271,9 @@ class BeamSearchScorer(BeamScorer):
         beam_indices: tuple[Rows, ...] | None = None,
         decoder_prompt_len: int = 0,
     ) -> UserDict[str, Tensor]:
-        """The best texts: ``sequences`` (B * kept, T), ``sequence_scores`` (B * kept,), ``beam_indices`` (B * kept, T) or None."""
+        """The best texts: ``sequences`` (B * kept, T), ``sequence_scores`` (B * kept,),
+        ``beam_indices`` (B * kept, T) or None.
+        """
         self._add_unfinished(input_ids, final_beam_scores, beam_indices, decoder_prompt_len)
         best = [hypothesis for prompt in self._per_prompt() for hypothesis in prompt]
         longest = max(len(hypothesis.tokens) for hypothesis in best) + 1

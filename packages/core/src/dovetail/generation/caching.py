@@ -15,7 +15,9 @@ def _dynamic(model: Any, config: GenerationConfig, rows: int, length: int) -> Ca
 
 
 def _static(model: Any, config: GenerationConfig, rows: int, length: int) -> Cache:
-    """A block for `rows` texts of `length`; kept on the model, so that compiled code finds the same memory in the next call."""
+    """A block for `rows` texts of `length`; kept on the model, so that compiled code finds the same
+    memory in the next call.
+    """
     kept = getattr(model, "_static_cache", None)
     wanted = (rows, model.device, model.dtype)
     if kept is not None and kept[0] == wanted and kept[1].max_cache_len >= length:
@@ -37,7 +39,8 @@ def make_cache(model: Any, config: GenerationConfig, rows: int, length: int) -> 
     name = config.cache_implementation or "dynamic"
     if name not in BUILDERS:
         raise GenerationError(
-            f"cache_implementation={name!r} is not available: choose one of {', '.join(BUILDERS)}.{near_matches(name, BUILDERS)}"
+            f"cache_implementation={name!r} is not available: choose one of "
+            f"{', '.join(BUILDERS)}.{near_matches(name, BUILDERS)}"
         )
     cache = BUILDERS[name](model, config, rows, length)
     return EncoderDecoderCache(cache, DynamicCache()) if model.config.is_encoder_decoder else cache
@@ -46,10 +49,13 @@ def make_cache(model: Any, config: GenerationConfig, rows: int, length: int) -> 
 def adopt_cache(
     given: Any, config: GenerationConfig, is_encoder_decoder: bool, last_length: int
 ) -> Cache:
-    """The caller's own cache, old-style tuples wrapped; refused when it is too short for `last_length` positions."""
+    """The caller's own cache, old-style tuples wrapped; refused when it is too short for
+    `last_length` positions.
+    """
     if config.cache_implementation is not None:
         raise GenerationError(
-            f"past_key_values and cache_implementation={config.cache_implementation!r} both name a cache: give one of them"
+            f"past_key_values and cache_implementation={config.cache_implementation!r} both name "
+            "a cache: give one of them"
         )
     if isinstance(given, tuple):
         kind = EncoderDecoderCache if is_encoder_decoder else DynamicCache
@@ -59,6 +65,7 @@ def adopt_cache(
     limit = given.get_max_cache_shape() if hasattr(given, "get_max_cache_shape") else None
     if limit is not None and limit < last_length:
         raise GenerationError(
-            f"the cache has room for {limit} positions and the text may need {last_length}: make it longer, or lower max_new_tokens"
+            f"the cache has room for {limit} positions and the text may need {last_length}: make "
+            "it longer, or lower max_new_tokens"
         )
     return given

@@ -1,4 +1,5 @@
-"""Settings of ``generate``: typed fields with their ranges, read from and written to ``generation_config.json``.
+"""Settings of ``generate``: typed fields with their ranges, read from and written to
+``generation_config.json``.
 
 Source of names and defaults: the field's `GenerationConfig` at 4.46.3.
 """
@@ -9,38 +10,18 @@ import copy
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from dovetail import hub
 from dovetail.errors import GenerationError
-from dovetail.generation.checks import (
-    FRACTION,
-    POSITIVE,
-    POSITIVE_REAL,
-    REAL,
-    TOKEN_ID,
-    TOKEN_IDS,
-    WHOLE,
-    Check,
-    optional,
-)
+from dovetail.generation.rules import CHECKS, CONTRADICTIONS, EXTRA_OUTPUTS, IDLE
 from dovetail.json_files import read_json_object
 
 GENERATION_CONFIG_NAME = "generation_config.json"
 FORMAT_VERSION = "4.46.3"  # the release whose file format is written
-CACHE_IMPLEMENTATIONS = (
-    "dynamic",
-    "static",
-    "offloaded",
-    "offloaded_static",
-    "sliding_window",
-    "hybrid",
-    "mamba",
-    "quantized",
-)
 CALL_ARGUMENTS = (
     "logits_processor",
     "stopping_criteria",
@@ -53,14 +34,10 @@ CALL_ARGUMENTS = (
 )
 
 
-class ExplicitEnum(str, Enum):
-    """An enumeration whose members are their own values."""
-
-    __str__ = str.__str__
-
-
-class GenerationMode(ExplicitEnum):
-    """The ways to generate that settings alone can ask for: names of built-in or plugged-in strategies."""
+class GenerationMode(StrEnum):
+    """The ways to generate that settings alone can ask for: names of built-in or plugged-in
+    strategies.
+    """
 
     CONTRASTIVE_SEARCH = "contrastive_search"
     GREEDY_SEARCH = "greedy_search"
@@ -74,10 +51,11 @@ class GenerationMode(ExplicitEnum):
 
 
 class GenerationConfig(hub.PushToHubMixin):
-    """All settings of ``generate``; keywords that are no setting are kept as attributes and saved along.
+    """All settings of ``generate``; keywords that are no setting are kept as attributes and saved
+    along.
 
-    Raises `GenerationError` for a value out of its range or two settings that exclude each other, and warns about settings that
-    will have no effect.
+    Raises `GenerationError` for a value out of its range or two settings that exclude each other,
+    and warns about settings that will have no effect.
     """
 
     # How long
@@ -150,12 +128,7 @@ class GenerationConfig(hub.PushToHubMixin):
     # For strategies of plugins
     generation_kwargs: dict[str, Any] = {}  # noqa: RUF012 - every instance gets a copy
 
-    extra_output_flags = (
-        "output_attentions",
-        "output_hidden_states",
-        "output_scores",
-        "output_logits",
-    )
+    extra_output_flags = EXTRA_OUTPUTS
 
     def __init__(self, **kwargs: Any) -> None:
         self._from_model_config: bool = kwargs.pop("_from_model_config", False)
@@ -169,11 +142,13 @@ class GenerationConfig(hub.PushToHubMixin):
         self.validate(is_init=True)
 
     def validate(self, is_init: bool = False) -> None:
-        """Raise `GenerationError` for settings that cannot be; warn about settings without effect."""
+        """Raise `GenerationError` for settings that cannot be; warn about settings without "
+        "effect."""
         for name in CALL_ARGUMENTS:
             if name in self.__dict__:
                 raise GenerationError(
-                    f"{name} is no setting but an argument of one call: pass it to generate() or to the pipeline"
+                    f"{name} is no setting but an argument of one call: pass it to generate() or "
+                    "to the pipeline"
                 )
         self._check()
         self._warn(DEFAULTS, stacklevel=4 if is_init else 3)
@@ -190,7 +165,8 @@ class GenerationConfig(hub.PushToHubMixin):
             warnings.warn(message, UserWarning, stacklevel=stacklevel + 1)
 
     def _idle_settings(self, names: Iterable[str]) -> list[str]:
-        """One sentence for each setting among `names` that has no effect together with the others."""
+        """One sentence for each setting among `names` that has no effect together with the "
+        "others."""
         messages = []
         for reason, settings, active in IDLE:
             if not active(self):
@@ -202,7 +178,8 @@ class GenerationConfig(hub.PushToHubMixin):
         pad = self.pad_token_id
         if "pad_token_id" in names and isinstance(pad, int) and pad < 0:
             messages.append(
-                f"pad_token_id={pad} is negative: set it to a token of the vocabulary to generate in batches"
+                f"pad_token_id={pad} is negative: set it to a token of the vocabulary to "
+                "generate in batches"
             )
         return messages
 
@@ -255,7 +232,8 @@ class GenerationConfig(hub.PushToHubMixin):
     ) -> GenerationConfig:
         """Read the settings in a folder, a file or a Hub repository; `kwargs` override them.
 
-        Raises `HubError` when there is no such file and `ConfigError` when it is no JSON object of valid settings.
+        Raises `HubError` when there is no such file and `ConfigError` when it is no JSON object of
+        valid settings.
         """
         name = os.fspath(config_file_name or GENERATION_CONFIG_NAME)
         kwargs.pop("_from_auto", None)
@@ -280,7 +258,9 @@ class GenerationConfig(hub.PushToHubMixin):
 
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any], **kwargs: Any) -> Any:
-        """Make settings of a dictionary, overridden by `kwargs`; with ``return_unused_kwargs=True``, a pair with those unused."""
+        """Make settings of a dictionary, overridden by `kwargs`; with
+        ``return_unused_kwargs=True``, a pair with those unused.
+        """
         return_unused = kwargs.pop("return_unused_kwargs", False)
         for private in ("_from_auto", "_from_pipeline"):
             kwargs.pop(private, None)
@@ -292,7 +272,9 @@ class GenerationConfig(hub.PushToHubMixin):
 
     @classmethod
     def from_model_config(cls, model_config: Any) -> GenerationConfig:
-        """The settings that a model's config carries, as older checkpoints do; those of its decoder fill what it leaves open."""
+        """The settings that a model's config carries, as older checkpoints do; those of its decoder
+        fill what it leaves open.
+        """
         settings = {
             name: getattr(model_config, name) for name in DEFAULTS if hasattr(model_config, name)
         }
@@ -308,7 +290,9 @@ class GenerationConfig(hub.PushToHubMixin):
         return config
 
     def update(self, **kwargs: Any) -> dict[str, Any]:
-        """Set the known fields among `kwargs`, validate, and return the rest. Only fields set here are warned about."""
+        """Set the known fields among `kwargs`, validate, and return the rest. Only fields set here
+        are warned about.
+        """
         known = {name: value for name, value in kwargs.items() if hasattr(self, name)}
         for name, value in known.items():
             setattr(self, name, value)
@@ -361,7 +345,8 @@ class GenerationConfig(hub.PushToHubMixin):
     ) -> None:
         """Write ``generation_config.json`` into a folder, and upload the folder with `push_to_hub`.
 
-        Raises `GenerationError` for settings that cannot be or that have no effect: such a file would mislead its readers.
+        Raises `GenerationError` for settings that cannot be or that have no effect: such a file
+        would mislead its readers.
         """
         self._refuse_invalid()
         folder = Path(save_directory)
@@ -381,7 +366,8 @@ class GenerationConfig(hub.PushToHubMixin):
         if caught:
             problems = "; ".join(str(entry.message) for entry in caught)
             raise GenerationError(
-                f"these generation settings cannot be saved: {problems}. Fix these issues to save them"
+                f"these generation settings cannot be saved: {problems}. Fix these issues to "
+                "save them"
             )
 
     def __eq__(self, other: object) -> bool:
@@ -402,114 +388,6 @@ DEFAULTS: dict[str, Any] = {
 METADATA = ("_from_model_config", "_commit_hash", "transformers_version")
 PRIVATE = ("_commit_hash", "_original_object_hash")
 
-_FLAG = Check("True or False", lambda value: isinstance(value, bool))
-CHECKS: dict[str, Check] = {
-    "max_length": optional(POSITIVE), "max_new_tokens": optional(POSITIVE),
-    "min_length": optional(WHOLE), "min_new_tokens": optional(WHOLE),
-    "max_time": optional(POSITIVE_REAL),
-    "early_stopping": Check(
-        "True, False or 'never'", lambda value: value is None or isinstance(value, bool) or value == "never"
-    ),
-    "num_beams": POSITIVE, "num_beam_groups": POSITIVE, "num_return_sequences": POSITIVE,
-    "num_assistant_tokens": POSITIVE, "prompt_lookup_num_tokens": optional(POSITIVE),
-    "max_matching_ngram_size": optional(POSITIVE),
-    "temperature": optional(Check("a number above 0", lambda value: REAL.holds(value) and value >= 0)),
-    "top_k": optional(WHOLE), "top_p": optional(FRACTION), "min_p": optional(FRACTION),
-    "typical_p": optional(FRACTION), "epsilon_cutoff": optional(FRACTION), "eta_cutoff": optional(FRACTION),
-    "assistant_confidence_threshold": optional(FRACTION),
-    "penalty_alpha": optional(FRACTION), "length_penalty": optional(REAL), "guidance_scale": optional(REAL),
-    "diversity_penalty": optional(Check("a number not below 0", lambda v: REAL.holds(v) and v >= 0)),
-    "repetition_penalty": optional(POSITIVE_REAL), "encoder_repetition_penalty": optional(POSITIVE_REAL),
-    "no_repeat_ngram_size": optional(WHOLE), "encoder_no_repeat_ngram_size": optional(WHOLE),
-    "bos_token_id": optional(TOKEN_IDS), "eos_token_id": optional(TOKEN_IDS),
-    "forced_bos_token_id": optional(TOKEN_ID), "forced_eos_token_id": optional(TOKEN_IDS),
-    "decoder_start_token_id": optional(TOKEN_IDS),
-    "suppress_tokens": optional(TOKEN_IDS), "begin_suppress_tokens": optional(TOKEN_IDS),
-    "do_sample": optional(_FLAG), "use_cache": optional(_FLAG), "output_scores": optional(_FLAG),
-    "output_logits": optional(_FLAG), "output_attentions": optional(_FLAG), "output_hidden_states": optional(_FLAG),
-    "return_dict_in_generate": optional(_FLAG), "renormalize_logits": optional(_FLAG),
-    "remove_invalid_values": optional(_FLAG),
-    "cache_implementation": optional(
-        Check(f"one of {', '.join(CACHE_IMPLEMENTATIONS)}", lambda value: value in CACHE_IMPLEMENTATIONS)
-    ),
-}  # fmt: skip
-
-
-def _zero_temperature(config: GenerationConfig) -> str | None:
-    if config.do_sample and config.temperature == 0:
-        return "temperature=0 cannot be used with do_sample=True: give a number above 0, or do_sample=False for greedy search"
-    return None
-
-
-def _too_many_sequences(config: GenerationConfig) -> str | None:
-    count = config.num_return_sequences
-    if config.num_beams == 1 and count > 1 and not config.do_sample:
-        return f"num_return_sequences={count}: greedy search has one result; set do_sample=True or num_beams of at least {count}"
-    if config.num_beams > 1 and count > config.num_beams:
-        return f"num_return_sequences={count} exceeds num_beams={config.num_beams}: ask for at most that many"
-    return None
-
-
-def _constrained(config: GenerationConfig) -> str | None:
-    if config.num_beams == 1 or (config.constraints is None and config.force_words_ids is None):
-        return None
-    for name, wanted in (("do_sample", False), ("num_beam_groups", 1), ("diversity_penalty", 0.0)):
-        if (value := getattr(config, name)) not in (wanted, None):
-            return f"{name}={value} cannot be combined with constraints or force_words_ids: set it to {wanted}"
-    return None
-
-
-def _grouped(config: GenerationConfig) -> str | None:
-    groups, beams = config.num_beam_groups, config.num_beams
-    if beams == 1 or (groups == 1 and not config.diversity_penalty):
-        return None
-    if config.do_sample:
-        return "do_sample=True cannot be combined with groups of beams (num_beam_groups, diversity_penalty)"
-    if beams % groups:
-        return f"num_beam_groups={groups} does not divide num_beams={beams}"
-    if groups > 1 and not config.diversity_penalty:
-        return f"num_beam_groups={groups} needs a diversity_penalty above 0: without it all groups are equal"
-    return None
-
-
-def _stray_cache_config(config: GenerationConfig) -> str | None:
-    if config.cache_config is not None and config.cache_implementation is None:
-        return "cache_config is set without cache_implementation: say which cache it configures"
-    return None
-
-
-CONTRADICTIONS: tuple[Callable[[GenerationConfig], str | None], ...] = (
-    _zero_temperature, _too_many_sequences, _constrained, _grouped, _stray_cache_config,
-)  # fmt: skip
-
-IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...] = (
-    (
-        "it applies to sampling, and do_sample is False",
-        ("temperature", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
-        lambda config: config.do_sample,
-    ),
-    (
-        "it applies to sampling, and do_sample is False",
-        ("top_k",),
-        lambda config: config.do_sample or config.penalty_alpha is not None,
-    ),
-    (
-        "it applies to beam search, and num_beams is 1",
-        ("early_stopping", "num_beam_groups", "diversity_penalty", "length_penalty", "constraints"),
-        lambda config: config.num_beams > 1,
-    ),
-    (
-        "return_dict_in_generate is False, so that sequences alone are returned",
-        GenerationConfig.extra_output_flags,
-        lambda config: config.return_dict_in_generate,
-    ),
-    (
-        "use_cache is False",
-        ("cache_implementation", "cache_config", "return_legacy_cache"),
-        lambda config: config.use_cache,
-    ),
-)
-
 
 def _differs(value: Any, default: Any) -> bool:
     """Whether a setting was set: None and the default count as left alone."""
@@ -517,7 +395,9 @@ def _differs(value: Any, default: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """JSON can write this: tuple keys (`sequence_bias`) as pairs, tensors and arrays as lists, objects by their `to_dict`."""
+    """JSON can write this: tuple keys (`sequence_bias`) as pairs, tensors and arrays as lists,
+    objects by their `to_dict`.
+    """
     if isinstance(value, Mapping):
         if any(not isinstance(key, str) for key in value):
             return [

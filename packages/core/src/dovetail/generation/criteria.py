@@ -25,7 +25,8 @@ def make_criteria(
 ) -> StoppingCriteriaList:
     """The criteria that settings ask for, and the caller's own after them.
 
-    Raises `GenerationError` when stop strings come without a tokenizer, and when nothing would ever stop.
+    Raises `GenerationError` when stop strings come without a tokenizer, and when nothing would ever
+    stop.
     """
     made = StoppingCriteriaList()
     if config.max_length is not None:
@@ -39,7 +40,8 @@ def make_criteria(
     if config.stop_strings is not None:
         if tokenizer is None:
             raise GenerationError(
-                f"stop_strings={config.stop_strings!r} needs the model's tokenizer: pass generate(..., tokenizer=tokenizer)"
+                f"stop_strings={config.stop_strings!r} needs the model's tokenizer: pass "
+                "generate(..., tokenizer=tokenizer)"
             )
         made.append(StopStringCriteria(tokenizer, config.stop_strings))
     if config.eos_token_id is not None:
@@ -48,6 +50,7 @@ def make_criteria(
     made.extend(custom or ())
     if not made:
         raise GenerationError(
-            "nothing would stop the generation: set max_new_tokens, max_length, max_time or eos_token_id"
+            "nothing would stop the generation: set max_new_tokens, max_length, max_time or "
+            "eos_token_id"
         )
     return made

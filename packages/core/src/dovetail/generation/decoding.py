@@ -1,7 +1,7 @@
 """A running generation: what every strategy's loop is made of.
 
-A strategy asks for the scores of the next token (`next_logits`), chooses, and adds its choice (`append`); beams also
-`reorder`. What the caller wants to see of each step is collected on the way.
+A strategy asks for the scores of the next token (`next_logits`), chooses, and adds its choice
+(`append`); beams also `reorder`. What the caller wants to see of each step is collected on the way.
 """
 
 from __future__ import annotations
@@ -70,9 +70,11 @@ class Records:
 
 @dataclass
 class Decoding:
-    """One call of ``generate``, prepared: the model, its inputs and the rules; `arguments` are those that one strategy takes.
+    """One call of ``generate``, prepared: the model, its inputs and the rules; `arguments` are
+    those that one strategy takes.
 
-    `rows` is the number of rows (prompts times beams or returned sequences), `prompt_length` the tokens before the first new one.
+    `rows` is the number of rows (prompts times beams or returned sequences), `prompt_length` the
+    tokens before the first new one.
     """
 
     model: Any
@@ -93,8 +95,10 @@ class Decoding:
         self.ends = end_tokens(self.config.eos_token_id)
         self._keep_logits = self.records.logits is not None or self.records.scores is not None
         self._flags = {
-            name: True for name in ("output_attentions", "output_hidden_states") if getattr(self.config, name)
-        }  # fmt: skip
+            name: True
+            for name in ("output_attentions", "output_hidden_states")
+            if getattr(self.config, name)
+        }
 
     @property
     def ids(self) -> Tensor:
@@ -143,7 +147,9 @@ class Decoding:
         return self.stopping(self.ids, scores)
 
     def others_running(self, finished: bool) -> bool:
-        """Whether to go on: because this process has work, or (`synced_gpus`) because another one that shares the weights has."""
+        """Whether to go on: because this process has work, or (`synced_gpus`) because another one
+        that shares the weights has.
+        """
         if not self.synced_gpus:
             return not finished
         running = torch.tensor(float(not finished), device=self.ids.device)
@@ -151,7 +157,9 @@ class Decoding:
         return bool(running)
 
     def result(self, sequences: Tensor, **fields: Any) -> ModelOutput | Tensor:
-        """What ``generate`` returns: the `sequences`, or an output with all that was recorded and the further `fields`."""
+        """What ``generate`` returns: the `sequences`, or an output with all that was recorded and
+        the further `fields`.
+        """
         if not self.config.return_dict_in_generate:
             return sequences
         pair = outputs.ENCODER_DECODER if self.is_encoder_decoder else outputs.DECODER_ONLY

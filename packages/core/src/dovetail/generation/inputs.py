@@ -1,4 +1,6 @@
-"""The prompt of one call: found among the arguments, checked before the model runs, completed where something is left out."""
+"""The prompt of one call: found among the arguments, checked before the model runs, completed where
+something is left out.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def _takes_anything(function: Any) -> bool:
 
 
 def forward_parameters(module: Any) -> frozenset[str]:
-    """Names of the arguments of a module's forward pass; a head that passes on what it does not know has its body's too."""
+    """Names of the arguments of a module's forward pass; a head that passes on what it does not
+    know has its body's too.
+    """
     body = getattr(module, "base_model", module)
     return _forward_parameters(type(module), type(body))
 
@@ -50,7 +54,9 @@ def _forward_parameters(kind: type, body: type) -> frozenset[str]:
 
 
 def check_model_kwargs(model: Any, model_kwargs: Arguments) -> None:
-    """Raise `GenerationError` for arguments that neither the settings nor the model know; near matches are named."""
+    """Raise `GenerationError` for arguments that neither the settings nor the model know; near
+    matches are named.
+    """
     known = set(forward_parameters(model)) | parameters(type(model).prepare_inputs_for_generation)
     if model.config.is_encoder_decoder:
         known |= forward_parameters(model.get_encoder())
@@ -69,21 +75,26 @@ def check_model_kwargs(model: Any, model_kwargs: Arguments) -> None:
     if unknown:
         hints = "".join(near_matches(name, known | DEFAULTS.keys()) for name in unknown)
         raise GenerationError(
-            f"generate() got unknown arguments {', '.join(unknown)}: neither a generation setting nor an argument of "
+            f"generate() got unknown arguments {', '.join(unknown)}: neither a generation "
+            "setting nor an argument of "
             f"{type(model).__name__}.{hints}"
         )
 
 
 def check_prompt(inputs: Any, name: str, vocabulary: int | None) -> Tensor:
-    """Raise `GenerationError` unless `inputs` is a tensor that can be a prompt: not empty, token ids (B, T) within the vocabulary."""
+    """Raise `GenerationError` unless `inputs` is a tensor that can be a prompt: not empty, token
+    ids (B, T) within the vocabulary.
+    """
     if not isinstance(inputs, Tensor):
         raise GenerationError(
-            f"{name} is a {type(inputs).__name__}: give a tensor, with return_tensors='pt' from a tokenizer"
+            f"{name} is a {type(inputs).__name__}: give a tensor, with return_tensors='pt' from "
+            "a tokenizer"
         )
     shape = tuple(inputs.shape)
     if not inputs.numel():
         raise GenerationError(
-            f"{name} of shape {shape} is empty: give at least one token (the begin token, for instance)"
+            f"{name} of shape {shape} is empty: give at least one token (the begin token, for "
+            "instance)"
         )
     if name not in ("input_ids", "decoder_input_ids"):
         return inputs
@@ -98,14 +109,17 @@ def check_prompt(inputs: Any, name: str, vocabulary: int | None) -> Tensor:
         wrong = lowest if lowest < 0 else highest
         allowed = "must not be negative" if vocabulary is None else f"go from 0 to {vocabulary - 1}"
         raise GenerationError(
-            f"{name} holds token id {wrong}: ids {allowed}. Is the tokenizer the model's own? If it grew, call "
+            f"{name} holds token id {wrong}: ids {allowed}. Is the tokenizer the model's own? If "
+            "it grew, call "
             "resize_token_embeddings"
         )
     return inputs
 
 
 def check_mask(mask: Any, inputs: Tensor, name: str) -> None:
-    """Raise `GenerationError` unless `mask` (B, T) fits `inputs`, token ids (B, T) or embeddings (B, T, D)."""
+    """Raise `GenerationError` unless `mask` (B, T) fits `inputs`, token ids (B, T) or embeddings
+    (B, T, D).
+    """
     if not isinstance(mask, Tensor):
         raise GenerationError(
             f"attention_mask is a {type(mask).__name__}: give a tensor of the shape of {name}"
@@ -114,13 +128,15 @@ def check_mask(mask: Any, inputs: Tensor, name: str) -> None:
         return
     if mask.shape != inputs.shape[:2]:
         raise GenerationError(
-            f"attention_mask has shape {tuple(mask.shape)} and {name} {tuple(inputs.shape)}: the mask must be "
+            f"attention_mask has shape {tuple(mask.shape)} and {name} {tuple(inputs.shape)}: the "
+            "mask must be "
             f"{tuple(inputs.shape[:2])}, 1 for each token to read and 0 for padding"
         )
 
 
 def check_token_settings(config: GenerationConfig, vocabulary: int | None) -> None:
-    """Raise `GenerationError` for settings that force a token which the vocabulary does not have."""
+    """Raise `GenerationError` for settings that force a token which the vocabulary does not "
+    "have."""
     if vocabulary is None:
         return
     for name in ("forced_bos_token_id", "forced_eos_token_id", "decoder_start_token_id"):
@@ -132,7 +148,9 @@ def check_token_settings(config: GenerationConfig, vocabulary: int | None) -> No
 
 
 def infer_mask(input_ids: Tensor, config: GenerationConfig) -> Tensor | None:
-    """The mask (B, T) that hides padding; None when there is none, or when padding cannot be told from ends."""
+    """The mask (B, T) that hides padding; None when there is none, or when padding cannot be told
+    from ends.
+    """
     pad = config.pad_token_id
     if pad is None or input_ids.dim() != 2 or input_ids.is_floating_point():
         return None
@@ -141,7 +159,8 @@ def infer_mask(input_ids: Tensor, config: GenerationConfig) -> Tensor | None:
         return None
     if pad in end_tokens(config.eos_token_id):
         logger.warning_once(
-            "pad_token_id equals eos_token_id and the prompt holds it, so padding cannot be told from text: pass attention_mask."
+            "pad_token_id equals eos_token_id and the prompt holds it, so padding cannot be told "
+            "from text: pass attention_mask."
         )
         return None
     return mask.long()
@@ -153,7 +172,8 @@ def warn_of_right_padding(input_ids: Tensor, config: GenerationConfig) -> None:
         return
     if bool((input_ids[:, -1] == config.pad_token_id).any()):
         logger.warning_once(
-            "Prompts end in padding, so what is generated does not continue them: pad on the left (padding_side='left')."
+            "Prompts end in padding, so what is generated does not continue them: pad on the "
+            "left (padding_side='left')."
         )
 
 
@@ -189,9 +209,11 @@ def _expanded(value: Any, times: int) -> Any:
 
 @dataclass(frozen=True)
 class Prompt:
-    """`source` is the main input, called `name`; `input_ids` (B, T) are the tokens that the text begins with.
+    """`source` is the main input, called `name`; `input_ids` (B, T) are the tokens that the text
+    begins with.
 
-    `reads_embeddings` says that a decoder reads `source`, embeddings (B, S, D), at first; T may then be 0.
+    `reads_embeddings` says that a decoder reads `source`, embeddings (B, S, D), at first; T may
+    then be 0.
     """
 
     source: Tensor
@@ -222,9 +244,12 @@ def following(positions: Tensor, count: int) -> Tensor:
 
 
 def check_past(past: int, length: int) -> None:
-    """Raise `GenerationError` unless a cache of `past` positions leaves something of the prompt to read."""
+    """Raise `GenerationError` unless a cache of `past` positions leaves something of the prompt to
+    read.
+    """
     if past >= length:
         raise GenerationError(
-            f"the cache holds {past} positions and the prompt {length}: pass the whole text, the cached part included, with at least "
+            f"the cache holds {past} positions and the prompt {length}: pass the whole text, the "
+            "cached part included, with at least "
             "one token more"
         )

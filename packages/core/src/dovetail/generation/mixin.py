@@ -1,7 +1,7 @@
 """``generate``: settings and prompt in, tokens out.
 
-The method settles everything that is the same for all strategies, in small steps which a model may override, and hands a
-`Decoding` to the strategy that the settings ask for.
+The method settles everything that is the same for all strategies, in small steps which a model may
+override, and hands a `Decoding` to the strategy that the settings ask for.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ SEQUENCE_INPUTS = (
 class GenerationMixin:
     """Gives a model with next-token logits the method `generate`.
 
-    A model whose inputs are peculiar overrides `prepare_inputs_for_generation` (what one forward pass gets) and
-    `_update_model_kwargs_for_generation` (what changes from one token to the next).
+    A model whose inputs are peculiar overrides `prepare_inputs_for_generation` (what one forward
+    pass gets) and `_update_model_kwargs_for_generation` (what changes from one token to the next).
     """
 
     generation_config: GenerationConfig
@@ -69,12 +69,14 @@ class GenerationMixin:
     ) -> Any:
         """Continue prompts, or decode what an encoder read.
 
-        `inputs` are token ids (B, T), or whatever the model's (encoder's) main input is; `kwargs` are settings, which override
-        `generation_config`, which in turn overrides the model's own, and further inputs of the model. `tokenizer` is needed for
-        ``stop_strings``. `custom_generate` names a registered strategy; otherwise the settings choose one.
+        `inputs` are token ids (B, T), or whatever the model's (encoder's) main input is; `kwargs`
+        are settings, which override `generation_config`, which in turn overrides the model's own,
+        and further inputs of the model. `tokenizer` is needed for ``stop_strings``.
+        `custom_generate` names a registered strategy; otherwise the settings choose one.
 
-        Returns token ids (B * num_return_sequences, T'), prompts included unless an encoder read them, or with
-        ``return_dict_in_generate`` one of the outputs of `dovetail.generation.outputs`.
+        Returns token ids (B * num_return_sequences, T'), prompts included unless an encoder read
+        them, or with ``return_dict_in_generate`` one of the outputs of
+        `dovetail.generation.outputs`.
 
         Raises `GenerationError`, before the model runs, for settings and inputs that cannot be.
         """
@@ -91,7 +93,8 @@ class GenerationMixin:
         strategy = strategies.choose(config, arguments, custom_generate)
         if streamer is not None and not strategy.streams:
             raise GenerationError(
-                "a streamer follows one text, which beams keep changing: set num_beams=1, or no streamer"
+                "a streamer follows one text, which beams keep changing: set num_beams=1, or no "
+                "streamer"
             )
         prompt, model_kwargs = self._prepare_prompt(inputs, config, model_kwargs)
         settle_lengths(config, prompt.length, prompt.embedded, kwargs.get("max_length") is not None)
@@ -107,9 +110,16 @@ class GenerationMixin:
         rows = strategy.rows_per_prompt(config)
         input_ids, model_kwargs = self._prepare_model_kwargs(prompt, rows, config, model_kwargs)
         decoding = Decoding(
-            self, config, TokenBuffer(input_ids), model_kwargs, processors, criteria, streamer, bool(synced_gpus),
+            self,
+            config,
+            TokenBuffer(input_ids),
+            model_kwargs,
+            processors,
+            criteria,
+            streamer,
+            bool(synced_gpus),
             {"tokenizer": tokenizer, **arguments},
-        )  # fmt: skip
+        )
         if streamer is not None:
             streamer.put(prompt.input_ids.cpu())
         result = strategy.run(decoding)
@@ -128,7 +138,9 @@ class GenerationMixin:
         cache_position: Tensor | None = None,
         **kwargs: Any,
     ) -> Arguments:
-        """Arguments of one forward pass: of all tokens so far (B, T) those which the cache does not hold yet."""
+        """Arguments of one forward pass: of all tokens so far (B, T) those which the cache does not
+        hold yet.
+        """
         fresh = input_ids.shape[1] if cache_position is None else cache_position.shape[0]
         accepted = prompts.forward_parameters(self)
         inputs: Arguments = {"past_key_values": past_key_values, "attention_mask": attention_mask}
@@ -153,7 +165,9 @@ class GenerationMixin:
         is_encoder_decoder: bool = False,
         num_new_tokens: int = 1,
     ) -> Arguments:
-        """The arguments for the next `num_new_tokens`, after a forward pass with these `outputs`; changes `model_kwargs`."""
+        """The arguments for the next `num_new_tokens`, after a forward pass with these `outputs`;
+        changes `model_kwargs`.
+        """
         cache = getattr(outputs, "past_key_values", None)
         if cache is not None:
             model_kwargs["past_key_values"] = cache
@@ -231,7 +245,9 @@ class GenerationMixin:
     def _prepare_cache(
         self, generation_config: GenerationConfig, rows: int, max_length: int
     ) -> Any:
-        """A fresh cache for `rows` texts of up to `max_length` tokens. Models with a cache of their own kind make it here."""
+        """A fresh cache for `rows` texts of up to `max_length` tokens. Models with a cache of their
+        own kind make it here.
+        """
         return make_cache(self, generation_config, rows, max_length)
 
     # The steps before the loop
@@ -239,7 +255,8 @@ class GenerationMixin:
     def _check_can_generate(self) -> None:
         if not self.can_generate():  # type: ignore[attr-defined]
             raise GenerationError(
-                f"{type(self).__name__} has no next-token logits, so it cannot generate: load the checkpoint with "
+                f"{type(self).__name__} has no next-token logits, so it cannot generate: load "
+                "the checkpoint with "
                 "AutoModelForCausalLM or AutoModelForSeq2SeqLM"
             )
 
@@ -306,7 +323,9 @@ class GenerationMixin:
     def _prepare_model_inputs(
         self, inputs: Tensor | None, bos_token_id: int | None, model_kwargs: Arguments
     ) -> tuple[Tensor, str, Arguments]:
-        """The main input, its name and the other arguments: token ids, embeddings, or what an encoder reads."""
+        """The main input, its name and the other arguments: token ids, embeddings, or what an
+        encoder reads.
+        """
         name = self.main_input_name
         if self.config.is_encoder_decoder:
             name = getattr(self.get_encoder(), "main_input_name", name)  # type: ignore[attr-defined]
@@ -332,7 +351,9 @@ class GenerationMixin:
         return (self._initial_ids(bos_token_id, rest) if inputs is None else inputs), name, rest
 
     def _initial_ids(self, bos_token_id: int | None, model_kwargs: Arguments) -> Tensor:
-        """Ids to begin with when the caller gives none: one begin token a row, or stand-ins for what an encoder read already."""
+        """Ids to begin with when the caller gives none: one begin token a row, or stand-ins for
+        what an encoder read already.
+        """
         encoded = model_kwargs.get("encoder_outputs")
         if self.config.is_encoder_decoder and encoded is not None:
             return torch.full(
@@ -340,7 +361,8 @@ class GenerationMixin:
             )
         if bos_token_id is None:
             raise GenerationError(
-                "generate() needs a prompt: pass inputs or input_ids, or set bos_token_id to begin with"
+                "generate() needs a prompt: pass inputs or input_ids, or set bos_token_id to "
+                "begin with"
             )
         rows = next((len(value) for value in model_kwargs.values() if isinstance(value, Tensor)), 1)
         return torch.full(
@@ -352,7 +374,8 @@ class GenerationMixin:
         if config.pad_token_id is None and ends:
             config.pad_token_id = ends[0]
             logger.warning_once(
-                f"pad_token_id is not set: texts that end early are padded with eos_token_id={ends[0]}."
+                "pad_token_id is not set: texts that end early are padded with "
+                f"eos_token_id={ends[0]}."
             )
         if not self.config.is_encoder_decoder:
             return
@@ -360,7 +383,8 @@ class GenerationMixin:
             config.decoder_start_token_id = config.bos_token_id
         if config.decoder_start_token_id is None:
             raise GenerationError(
-                "decoder_start_token_id is not set, nor bos_token_id: set one to begin decoding with"
+                "decoder_start_token_id is not set, nor bos_token_id: set one to begin decoding "
+                "with"
             )
 
     def _prepare_decoder_input_ids_for_generation(
@@ -371,13 +395,16 @@ class GenerationMixin:
         decoder_start: tuple[int, ...],
         device: torch.device,
     ) -> tuple[Tensor, Arguments]:
-        """What the decoder begins with (B, T): the caller's ``decoder_input_ids`` behind the start token, or the start token alone."""
+        """What the decoder begins with (B, T): the caller's ``decoder_input_ids`` behind the start
+        token, or the start token alone.
+        """
         given = model_kwargs.pop("decoder_input_ids", None)
         if given is None and model_input_name != "input_ids":
             given = model_kwargs.pop("input_ids", None)
         if len(decoder_start) not in (1, batch_size):
             raise GenerationError(
-                f"decoder_start_token_id lists {len(decoder_start)} tokens for {batch_size} prompts: give one, or one for each"
+                f"decoder_start_token_id lists {len(decoder_start)} tokens for {batch_size} "
+                "prompts: give one, or one for each"
             )
         start = torch.tensor(decoder_start, dtype=torch.long, device=device).expand(batch_size)[
             :, None
@@ -386,7 +413,8 @@ class GenerationMixin:
             return start.contiguous(), model_kwargs
         if len(given) != batch_size:
             raise GenerationError(
-                f"decoder_input_ids has {len(given)} rows and the encoder's input {batch_size}: they must agree"
+                f"decoder_input_ids has {len(given)} rows and the encoder's input {batch_size}: "
+                "they must agree"
             )
         if bool((given[:, :1] != start).all()):
             given = torch.cat((start, given), dim=-1)
@@ -399,7 +427,9 @@ class GenerationMixin:
     def _prepare_model_kwargs(
         self, prompt: Prompt, rows: int, config: GenerationConfig, model_kwargs: Arguments
     ) -> tuple[Tensor, Arguments]:
-        """Run the encoder, repeat rows, and add cache and positions: all that the first forward pass needs."""
+        """Run the encoder, repeat rows, and add cache and positions: all that the first forward
+        pass needs.
+        """
         accepted = prompts.forward_parameters(self)
         cached = "past_key_values" in accepted and (config.use_cache or prompt.reads_embeddings)
         length = prompt.positions
@@ -442,9 +472,10 @@ class GenerationMixin:
         beam_indices: Tensor | None = None,
         normalize_logits: bool = False,
     ) -> Tensor:
-        """The score (B, steps) of each chosen token of `sequences` (B, T), from the `scores` that ``generate`` returned.
+        """The score (B, steps) of each chosen token of `sequences` (B, T), from the `scores` that
+        ``generate`` returned.
 
-        `beam_indices` (B, T) are needed after beam search; tokens after the end have score 0. `normalize_logits` turns scores into
-        log-probabilities first.
+        `beam_indices` (B, T) are needed after beam search; tokens after the end have score 0.
+        `normalize_logits` turns scores into log-probabilities first.
         """
         return transition_scores(sequences, scores, beam_indices, normalize_logits)

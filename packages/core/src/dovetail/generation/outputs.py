@@ -1,7 +1,8 @@
 """What ``generate`` returns with ``return_dict_in_generate=True``.
 
-Shapes: ``sequences`` (B, T), ``scores`` and ``logits`` one (B, V) a step, ``attentions`` and ``hidden_states`` one tuple of layers
-a step, ``beam_indices`` (B, steps) the row of the step before that each token followed, -1 after the end.
+Shapes: ``sequences`` (B, T), ``scores`` and ``logits`` one (B, V) a step, ``attentions`` and
+``hidden_states`` one tuple of layers a step, ``beam_indices`` (B, steps) the row of the step before
+that each token followed, -1 after the end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""When to stop: criteria look at the tokens so far (B, T) and say for each row whether it is done (B,)."""
+"""When to stop: criteria look at the tokens so far (B, T) and say for each row whether it is done
+(B,).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class StoppingCriteria:
     """Says for each row of the batch whether it is complete. A subclass defines `__call__`."""
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        """Return booleans (B,), given the tokens so far (B, T) and the scores kept so far (None when they are not kept)."""
+        """Return booleans (B,), given the tokens so far (B, T) and the scores kept so far (None
+        when they are not kept).
+        """
         raise NotImplementedError(f"{type(self).__name__} must define __call__(input_ids, scores)")
 
 
@@ -36,6 +40,7 @@ class MaxLengthCriteria(StoppingCriteria):
         self.max_position_embeddings = max_position_embeddings
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """Say which rows (B,) are done."""
         length = input_ids.shape[-1]
         done = length >= self.max_length
         if (
@@ -44,7 +49,8 @@ class MaxLengthCriteria(StoppingCriteria):
             and length >= self.max_position_embeddings
         ):
             logger.warning_once(
-                f"The text grows beyond the {self.max_position_embeddings} positions that the model was made for: "
+                f"The text grows beyond the {self.max_position_embeddings} positions that the "
+                "model was made for: "
                 "expect nonsense, or an error from models with learned positions."
             )
         return _all_rows(input_ids, done)
@@ -58,6 +64,7 @@ class MaxTimeCriteria(StoppingCriteria):
         self.initial_timestamp = time.time() if initial_timestamp is None else initial_timestamp
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """Say which rows (B,) are done."""
         return _all_rows(input_ids, time.time() - self.initial_timestamp > self.max_time)
 
 
@@ -68,6 +75,7 @@ class EosTokenCriteria(StoppingCriteria):
         self.eos_token_id = torch.tensor(token_list("eos_token_id", eos_token_id))
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """Say which rows (B,) are done."""
         if self.eos_token_id.device != input_ids.device:
             self.eos_token_id = self.eos_token_id.to(input_ids.device)
         last = input_ids[:, -1]
@@ -77,13 +85,16 @@ class EosTokenCriteria(StoppingCriteria):
 
 
 class StopStringCriteria(StoppingCriteria):
-    """Stops a row when a stop string ends within its last token, wherever the string's tokens begin and end.
+    """Stops a row when a stop string ends within its last token, wherever the string's tokens begin
+    and end.
 
-    Just the tail of each row that can hold the longest stop string is decoded, with and without its last token: a match counts
-    when it needs that token. So a stop string within the prompt stops nothing.
+    Just the tail of each row that can hold the longest stop string is decoded, with and without its
+    last token: a match counts when it needs that token. So a stop string within the prompt stops
+    nothing.
     """
 
-    SPARE_TOKENS = 8  # for tokens without text of their own: the bytes of one character, a leading space that decoders strip
+    # Tokens without text of their own: bytes of one character, a leading space that decoders strip.
+    SPARE_TOKENS = 8
 
     def __init__(self, tokenizer: Any, stop_strings: str | Iterable[str]) -> None:
         self.tokenizer = tokenizer
@@ -101,6 +112,7 @@ class StopStringCriteria(StoppingCriteria):
         )
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """Say which rows (B,) are done."""
         rows = input_ids[:, -self.maximum_token_len :].tolist()
         done = [self._ends_within_last_token(row) for row in rows]
         return torch.tensor(done, dtype=torch.bool, device=input_ids.device)
@@ -113,7 +125,8 @@ class StopStringCriteria(StoppingCriteria):
                 continue
             if before is None:
                 before = self._decode(tokens[:-1])
-            # A match may begin anywhere as long as it ends after the text that was there before the last token.
+            # A match may begin anywhere as long as it ends after the text that was there before the
+            # last token.
             if stop in text[max(_shared_prefix(before, text) - len(stop) + 1, 0) :]:
                 return True
         return False
@@ -125,7 +138,8 @@ class StopStringCriteria(StoppingCriteria):
 
 
 def _shared_prefix(one: str, other: str) -> int:
-    """Length of the common beginning; an unfinished character at the end of `one` does not count."""
+    """Length of the common beginning; an unfinished character at the end of `one` does not "
+    "count."""
     for index, (left, right) in enumerate(zip(one, other, strict=False)):
         if left != right:
             return index
@@ -154,7 +168,9 @@ class StoppingCriteriaList(list[StoppingCriteria]):
 def validate_stopping_criteria(
     stopping_criteria: StoppingCriteriaList, max_length: int
 ) -> StoppingCriteriaList:
-    """A copy of the criteria which surely limits the length: by their own limit, or by `max_length`."""
+    """A copy of the criteria which surely limits the length: by their own limit, or by
+    `max_length`.
+    """
     checked = StoppingCriteriaList(stopping_criteria)
     limit = checked.max_length
     if limit is None:

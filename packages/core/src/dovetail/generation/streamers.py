@@ -1,4 +1,6 @@
-"""Streamers receive tokens while ``generate`` runs and hand out text as soon as whole words are there."""
+"""Streamers receive tokens while ``generate`` runs and hand out text as soon as whole words are
+there.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class Decoder(Protocol):
 
 
 class BaseStreamer:
-    """The interface of a streamer: `put` receives the prompt first and then each new token, `end` closes the text."""
+    """The interface of a streamer: `put` receives the prompt first and then each new token, `end`
+    closes the text.
+    """
 
     def put(self, value: Tensor) -> None:
         """Receive the prompt (1, T) or the next token (1,)."""
@@ -33,7 +37,9 @@ class BaseStreamer:
 
 
 class TextStreamer(BaseStreamer):
-    """Writes text to standard output, word by word. `decode_kwargs` go to the tokenizer's ``decode``."""
+    """Writes text to standard output, word by word. `decode_kwargs` go to the tokenizer's
+    ``decode``.
+    """
 
     def __init__(self, tokenizer: Decoder, skip_prompt: bool = False, **decode_kwargs: Any) -> None:
         self.tokenizer = tokenizer
@@ -121,7 +127,8 @@ class TextIteratorStreamer(TextStreamer):
 
 
 class AsyncTextIteratorStreamer(TextStreamer):
-    """Hands pieces of text to a coroutine. Make it inside the event loop; ``generate`` runs in a thread.
+    """Hands pieces of text to a coroutine. Make it inside the event loop; ``generate`` runs in a
+    thread.
 
     `timeout` is how many seconds a reader waits for the next piece before `TimeoutError` is raised.
     """

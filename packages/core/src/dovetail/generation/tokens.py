@@ -1,4 +1,6 @@
-"""The token ids of a running generation, in a buffer that grows by doubling so that a step writes just one column."""
+"""The token ids of a running generation, in a buffer that grows by doubling so that a step writes
+just one column.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ SPARE = 64  # columns reserved beyond the prompt at first
 
 
 class TokenBuffer:
-    """Token ids (B, T) to which columns are appended in place. `ids` is a view: it stays valid, and right, as the text grows."""
+    """Token ids (B, T) to which columns are appended in place. `ids` is a view: it stays valid, and
+    right, as the text grows.
+    """
 
     def __init__(self, ids: Tensor) -> None:
         self._columns = self._grown(ids, ids.shape[1] + SPARE)

@@ -9,9 +9,11 @@ from torch import Tensor
 def transition_scores(
     sequences: Tensor, scores: tuple[Tensor, ...], beam_indices: Tensor | None, normalize: bool
 ) -> Tensor:
-    """Scores (B, steps) of the last tokens of `sequences` (B, T) among `scores`, one (rows, V) a step.
+    """Scores (B, steps) of the last tokens of `sequences` (B, T) among `scores`, one (rows, V) a
+    step.
 
-    `beam_indices` (B, at least steps) say from which row a token came, -1 where the text had ended; without them it is its own.
+    `beam_indices` (B, at least steps) say from which row a token came, -1 where the text had ended;
+    without them it is its own.
     """
     stacked = torch.stack(tuple(scores), dim=1)  # (rows, steps, V)
     if normalize:

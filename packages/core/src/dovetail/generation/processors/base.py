@@ -14,7 +14,9 @@ from dovetail.generation.checks import Check
 
 
 class LogitsProcessor:
-    """Changes the scores of the next token. A subclass defines `__call__`; it returns new scores and leaves its inputs alone."""
+    """Changes the scores of the next token. A subclass defines `__call__`; it returns new scores
+    and leaves its inputs alone.
+    """
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return changed scores (B, V), given the tokens so far (B, T) and their scores (B, V)."""
@@ -29,7 +31,9 @@ class LogitsProcessorList(list[LogitsProcessor]):
     """Processors applied in order."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
-        """Return scores (B, V) after every processor; `kwargs` go to those which take more than two arguments."""
+        """Return scores (B, V) after every processor; `kwargs` go to those which take more than two
+        arguments.
+        """
         for processor in self:
             names = _further_arguments(type(processor))
             if not names:
@@ -37,7 +41,8 @@ class LogitsProcessorList(list[LogitsProcessor]):
                 continue
             if missing := [name for name in names if name not in kwargs]:
                 raise ValueError(
-                    f"{type(processor).__name__} needs {', '.join(missing)}, which this strategy does not pass"
+                    f"{type(processor).__name__} needs {', '.join(missing)}, which this strategy "
+                    "does not pass"
                 )
             scores = processor(input_ids, scores, **{name: kwargs[name] for name in names})
         return scores
@@ -71,7 +76,9 @@ def vocabulary_mask(token_ids: Iterable[int], scores: Tensor) -> Tensor:
 
 
 class TokenMask:
-    """The mask of fixed tokens, made on first use and kept as long as vocabulary and device stay the same."""
+    """The mask of fixed tokens, made on first use and kept as long as vocabulary and device stay
+    the same.
+    """
 
     def __init__(self, token_ids: list[int]) -> None:
         self.token_ids = token_ids

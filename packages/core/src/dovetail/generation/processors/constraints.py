@@ -26,12 +26,15 @@ def _force(scores: Tensor, tokens: list[int]) -> Tensor:
 
 
 class ForcedBOSTokenLogitsProcessor(LogitsProcessor):
-    """Makes the first token after a one-token prompt `bos_token_id` (a language code, for instance)."""
+    """Makes the first token after a one-token prompt `bos_token_id` (a language code, for
+    instance).
+    """
 
     def __init__(self, bos_token_id: int) -> None:
         self.bos_token_id = bos_token_id
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         return _force(scores, [self.bos_token_id]) if input_ids.shape[-1] == 1 else scores
 
 
@@ -45,6 +48,7 @@ class ForcedEOSTokenLogitsProcessor(LogitsProcessor):
         self.eos_token_id = token_list("eos_token_id", eos_token_id)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         return (
             _force(scores, self.eos_token_id)
             if input_ids.shape[-1] == self.max_length - 1
@@ -60,6 +64,7 @@ class SuppressTokensLogitsProcessor(LogitsProcessor):
         self._mask = TokenMask(self.suppress_tokens)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         return scores.masked_fill(self._mask(scores), MINUS_INFINITY)
 
 
@@ -77,6 +82,7 @@ class SuppressTokensAtBeginLogitsProcessor(LogitsProcessor):
         self.begin_index = begin_index
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         if input_ids.shape[-1] != self.begin_index:
             return scores
         return scores.masked_fill(
@@ -85,7 +91,9 @@ class SuppressTokensAtBeginLogitsProcessor(LogitsProcessor):
 
 
 class PrefixConstrainedLogitsProcessor(LogitsProcessor):
-    """Allows only the tokens that ``prefix_allowed_tokens_fn(batch index, tokens so far)`` returns (arXiv:2010.00904)."""
+    """Allows only the tokens that ``prefix_allowed_tokens_fn(batch index, tokens so far)`` returns
+    (arXiv:2010.00904).
+    """
 
     def __init__(
         self, prefix_allowed_tokens_fn: Callable[[int, Tensor], list[int]], num_beams: int
@@ -94,13 +102,15 @@ class PrefixConstrainedLogitsProcessor(LogitsProcessor):
         self._num_beams = num_beams
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         mask = torch.full_like(scores, -math.inf)
         for row, tokens in enumerate(input_ids):
             index = row // self._num_beams
             allowed = self._prefix_allowed_tokens_fn(index, tokens)
             if len(allowed) == 0:
                 raise ValueError(
-                    f"prefix_allowed_tokens_fn returned no token for batch index {index} after {len(tokens)} tokens: "
+                    f"prefix_allowed_tokens_fn returned no token for batch index {index} after "
+                    f"{len(tokens)} tokens: "
                     "return at least one, the end token if the text is complete"
                 )
             mask[row, allowed] = 0
@@ -111,6 +121,7 @@ class InfNanRemoveLogitsProcessor(LogitsProcessor):
     """Replaces NaN by 0 and infinities by the largest and smallest finite numbers."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         return torch.nan_to_num(scores, nan=0.0)
 
 
@@ -118,4 +129,5 @@ class LogitNormalization(LogitsProcessor):
     """Turns scores into log-probabilities, as after processors that broke the normalisation."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         return scores.log_softmax(dim=-1)

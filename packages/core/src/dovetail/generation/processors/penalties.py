@@ -1,4 +1,5 @@
-"""Processors that make tokens which occurred before, or are too early or late, less or more likely."""
+"""Processors that make tokens which occurred before, or are too early or late, less or more "
+"likely."""
 
 from __future__ import annotations
 
@@ -14,18 +15,23 @@ MINUS_INFINITY = -float("inf")
 
 
 class RepetitionPenaltyLogitsProcessor(LogitsProcessor):
-    """Divides the positive scores of tokens that occurred, and multiplies the negative ones, by `penalty` (CTRL, arXiv:1909.05858)."""
+    """Divides the positive scores of tokens that occurred, and multiplies the negative ones, by
+    `penalty` (CTRL, arXiv:1909.05858).
+    """
 
     def __init__(self, penalty: float) -> None:
         POSITIVE_REAL("penalty", penalty)
         self.penalty = penalty
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         return _penalised(scores, input_ids, self.penalty)
 
 
 class EncoderRepetitionPenaltyLogitsProcessor(LogitsProcessor):
-    """Makes the tokens of the encoder's input more likely (`penalty` above 1): the inverse penalty applied to them."""
+    """Makes the tokens of the encoder's input more likely (`penalty` above 1): the inverse penalty
+    applied to them.
+    """
 
     def __init__(self, penalty: float, encoder_input_ids: Tensor) -> None:
         POSITIVE_REAL("penalty", penalty)
@@ -33,6 +39,7 @@ class EncoderRepetitionPenaltyLogitsProcessor(LogitsProcessor):
         self.encoder_input_ids = encoder_input_ids
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         return _penalised(scores, _for_each_beam(self.encoder_input_ids, scores), self.penalty)
 
 
@@ -49,6 +56,7 @@ class NoRepeatNGramLogitsProcessor(LogitsProcessor):
         self.ngram_size = ngram_size
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         return _without_ngrams(scores, input_ids, input_ids, self.ngram_size)
 
 
@@ -61,6 +69,7 @@ class EncoderNoRepeatNGramLogitsProcessor(LogitsProcessor):
         self.source = encoder_input_ids if encoder_input_ids.dim() == 2 else encoder_input_ids[None]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         return _without_ngrams(
             scores, _for_each_beam(self.source, scores), input_ids, self.ngram_size
         )
@@ -73,7 +82,9 @@ def _for_each_beam(source: Tensor, scores: Tensor) -> Tensor:
 
 
 def _without_ngrams(scores: Tensor, source: Tensor, input_ids: Tensor, size: int) -> Tensor:
-    """`scores` with minus infinity for each last token of the n-grams of `source` (B, S) that begin like the end of `input_ids`."""
+    """`scores` with minus infinity for each last token of the n-grams of `source` (B, S) that begin
+    like the end of `input_ids`.
+    """
     length = input_ids.shape[1]
     if length + 1 < size or source.shape[1] < size:
         return scores
@@ -85,7 +96,8 @@ def _without_ngrams(scores: Tensor, source: Tensor, input_ids: Tensor, size: int
 
 
 class SequenceBiasLogitsProcessor(LogitsProcessor):
-    """Adds a bias to the last token of each given sequence when the tokens before it have just been written.
+    """Adds a bias to the last token of each given sequence when the tokens before it have just been
+    written.
 
     `sequence_bias` maps token tuples to biases, or is a list of ``[[tokens], bias]``.
     """
@@ -95,6 +107,7 @@ class SequenceBiasLogitsProcessor(LogitsProcessor):
         self._single: Tensor | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         if self._single is None or self._single.device != scores.device:
             self._single = self._single_token_bias(scores)
         bias = self._single.repeat(scores.shape[0], 1)
@@ -112,7 +125,8 @@ class SequenceBiasLogitsProcessor(LogitsProcessor):
         )
         if beyond:
             raise ValueError(
-                f"sequence_bias or bad_words_ids names tokens {beyond[:5]}; the vocabulary ends at {size - 1}"
+                f"sequence_bias or bad_words_ids names tokens {beyond[:5]}; the vocabulary ends "
+                f"at {size - 1}"
             )
         bias = torch.zeros(size, dtype=torch.float, device=scores.device)
         for tokens, value in self.sequence_bias.items():
@@ -124,7 +138,8 @@ class SequenceBiasLogitsProcessor(LogitsProcessor):
 def _bias_table(sequence_bias: Any) -> dict[tuple[int, ...], float]:
     pairs = sequence_bias.items() if isinstance(sequence_bias, dict) else sequence_bias
     problem = (
-        f"sequence_bias={sequence_bias!r}: give a dictionary {{(token, ...): bias}} or a list of [[token, ...], bias], "
+        f"sequence_bias={sequence_bias!r}: give a dictionary {{(token, ...): bias}} or a list of "
+        "[[token, ...], bias], "
         "with token ids of at least 0"
     )
     try:
@@ -172,13 +187,16 @@ class MinLengthLogitsProcessor(LogitsProcessor):
         self._ends = TokenMask(self.eos_token_id)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         if input_ids.shape[-1] >= self.min_length:
             return scores
         return scores.masked_fill(self._ends(scores), MINUS_INFINITY)
 
 
 class MinNewTokensLengthLogitsProcessor(MinLengthLogitsProcessor):
-    """Forbids the end tokens until `min_new_tokens` tokens have followed a prompt of `prompt_length_to_skip`."""
+    """Forbids the end tokens until `min_new_tokens` tokens have followed a prompt of
+    `prompt_length_to_skip`.
+    """
 
     def __init__(
         self,
@@ -198,7 +216,9 @@ class MinNewTokensLengthLogitsProcessor(MinLengthLogitsProcessor):
 
 
 class ExponentialDecayLengthPenalty(LogitsProcessor):
-    """Makes the end tokens ever more likely: after `start` new tokens their scores gain ``|score| * (factor ** extra - 1)``."""
+    """Makes the end tokens ever more likely: after `start` new tokens their scores gain ``|score| *
+    (factor ** extra - 1)``.
+    """
 
     def __init__(
         self,
@@ -211,6 +231,7 @@ class ExponentialDecayLengthPenalty(LogitsProcessor):
         self.eos_token_id = token_list("eos_token_id", eos_token_id)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return changed scores (B, V)."""
         extra = input_ids.shape[-1] - self.regulation_start
         if extra <= 0:
             return scores
@@ -221,13 +242,16 @@ class ExponentialDecayLengthPenalty(LogitsProcessor):
 
 
 class HammingDiversityLogitsProcessor(LogitsProcessor):
-    """Lowers, in one group of beams, the scores of the tokens that earlier groups chose at this step (arXiv:1610.02424)."""
+    """Lowers, in one group of beams, the scores of the tokens that earlier groups chose at this
+    step (arXiv:1610.02424).
+    """
 
     def __init__(self, diversity_penalty: float, num_beams: int, num_beam_groups: int) -> None:
         POSITIVE_REAL("diversity_penalty", diversity_penalty)
         if num_beams < 2 or not 2 <= num_beam_groups <= num_beams:
             raise ValueError(
-                f"num_beams={num_beams}, num_beam_groups={num_beam_groups}: both must be at least 2, and no more groups than beams"
+                f"num_beams={num_beams}, num_beam_groups={num_beam_groups}: both must be at "
+                "least 2, and no more groups than beams"
             )
         self.diversity_penalty = diversity_penalty
         self.num_beams = num_beams
@@ -236,7 +260,9 @@ class HammingDiversityLogitsProcessor(LogitsProcessor):
     def __call__(  # type: ignore[override]
         self, input_ids: Tensor, scores: Tensor, current_tokens: Tensor, beam_group_idx: int
     ) -> Tensor:
-        """As of every processor; `current_tokens` (B * num_beams,) are this step's choices, valid for groups before `beam_group_idx`."""
+        """As of every processor; `current_tokens` (B * num_beams,) are this step's choices, valid
+        for groups before `beam_group_idx`.
+        """
         earlier = beam_group_idx * self.group_size
         if earlier == 0:
             return scores

@@ -22,8 +22,8 @@ logger = get_logger(__name__)
 class ProcessorRequest:
     """What processors are made from: the settings and facts of one call.
 
-    `prompt_length` counts the tokens before the first new one; `source_ids` (b, S) are the encoder's tokens or the prompt's;
-    `end_tokens` is empty when there is no end token.
+    `prompt_length` counts the tokens before the first new one; `source_ids` (b, S) are the
+    encoder's tokens or the prompt's; `end_tokens` is empty when there is no end token.
     """
 
     config: GenerationConfig
@@ -221,10 +221,23 @@ def _normalize(request: ProcessorRequest) -> LogitsProcessor | None:
 
 
 FIRST: tuple[Rule, ...] = (
-    _sequence_bias, _diversity, _encoder_repetition, _repetition, _no_repeat_ngram, _encoder_no_repeat_ngram,
-    _bad_words, _min_length, _min_new_tokens, _prefix, _forced_bos, _forced_eos, _remove_invalid, _decay,
-    _suppress, _begin_suppress,
-)  # fmt: skip
+    _sequence_bias,
+    _diversity,
+    _encoder_repetition,
+    _repetition,
+    _no_repeat_ngram,
+    _encoder_no_repeat_ngram,
+    _bad_words,
+    _min_length,
+    _min_new_tokens,
+    _prefix,
+    _forced_bos,
+    _forced_eos,
+    _remove_invalid,
+    _decay,
+    _suppress,
+    _begin_suppress,
+)
 WARPERS: tuple[Rule, ...] = (_temperature, _top_k, _top_p, _min_p, _typical, _epsilon, _eta)
 LAST: tuple[Rule, ...] = (_normalize,)
 
@@ -255,6 +268,7 @@ def refuse_doubles(argument: str, made: list, custom: object) -> None:  # type: 
     for entry in custom:  # type: ignore[attr-defined]
         if type(entry) in kinds:
             raise ValueError(
-                f"{argument} holds a {type(entry).__name__}, and the generation settings ask for one as well: "
+                f"{argument} holds a {type(entry).__name__}, and the generation settings ask for "
+                "one as well: "
                 "give either the object or the setting"
             )

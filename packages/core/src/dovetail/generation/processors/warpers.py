@@ -1,6 +1,7 @@
 """Warpers: processors that reshape the distribution from which a token is drawn.
 
-All set the scores of removed tokens (B, V) to `filter_value`, and always keep `min_tokens_to_keep` tokens.
+All set the scores of removed tokens (B, V) to `filter_value`, and always keep `min_tokens_to_keep`
+tokens.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class TemperatureLogitsWarper(LogitsWarper):
         self.temperature = temperature
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores (B, V) of the tokens that are kept."""
         return scores / self.temperature
 
 
@@ -37,12 +39,15 @@ class TopKLogitsWarper(LogitsWarper):
         self.filter_value = filter_value
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores (B, V) of the tokens that are kept."""
         count = min(self.top_k, scores.shape[-1])
         return scores.masked_fill(scores < scores.topk(count)[0][..., -1:], self.filter_value)
 
 
 class TopPLogitsWarper(LogitsWarper):
-    """Keeps the smallest set of best tokens whose probabilities add up to `top_p` (nucleus sampling, arXiv:1904.09751)."""
+    """Keeps the smallest set of best tokens whose probabilities add up to `top_p` (nucleus
+    sampling, arXiv:1904.09751).
+    """
 
     def __init__(
         self, top_p: float, filter_value: float = MINUS_INFINITY, min_tokens_to_keep: int = 1
@@ -54,6 +59,7 @@ class TopPLogitsWarper(LogitsWarper):
         self.min_tokens_to_keep = min_tokens_to_keep
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores (B, V) of the tokens that are kept."""
         ascending, indices = _rising(scores)
         remove = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - self.top_p
         remove[..., -self.min_tokens_to_keep :] = False
@@ -61,7 +67,8 @@ class TopPLogitsWarper(LogitsWarper):
 
 
 class MinPLogitsWarper(LogitsWarper):
-    """Keeps the tokens with at least `min_p` times the best token's probability (arXiv:2407.01082)."""
+    """Keeps the tokens with at least `min_p` times the best token's probability "
+    "(arXiv:2407.01082)."""
 
     def __init__(
         self, min_p: float, filter_value: float = MINUS_INFINITY, min_tokens_to_keep: int = 1
@@ -73,13 +80,16 @@ class MinPLogitsWarper(LogitsWarper):
         self.min_tokens_to_keep = min_tokens_to_keep
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores (B, V) of the tokens that are kept."""
         probabilities = scores.softmax(dim=-1)
         remove = probabilities < self.min_p * probabilities.amax(dim=-1, keepdim=True)
         return _keep_best(scores, remove, self.min_tokens_to_keep, self.filter_value)
 
 
 class TypicalLogitsWarper(LogitsWarper):
-    """Keeps the tokens whose surprise is nearest to the expected one, up to probability `mass` (arXiv:2202.00666)."""
+    """Keeps the tokens whose surprise is nearest to the expected one, up to probability `mass`
+    (arXiv:2202.00666).
+    """
 
     def __init__(
         self, mass: float = 0.9, filter_value: float = MINUS_INFINITY, min_tokens_to_keep: int = 1
@@ -91,6 +101,7 @@ class TypicalLogitsWarper(LogitsWarper):
         self.min_tokens_to_keep = min_tokens_to_keep
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores (B, V) of the tokens that are kept."""
         log_probabilities = scores.log_softmax(dim=-1)
         entropy = -(log_probabilities * log_probabilities.exp()).nansum(-1, keepdim=True)
         oddness, indices = (-log_probabilities - entropy).abs().sort(dim=-1)
@@ -114,12 +125,15 @@ class EpsilonLogitsWarper(LogitsWarper):
         self.min_tokens_to_keep = min_tokens_to_keep
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores (B, V) of the tokens that are kept."""
         remove = scores.softmax(dim=-1) < self.epsilon
         return _keep_best(scores, remove, self.min_tokens_to_keep, self.filter_value)
 
 
 class EtaLogitsWarper(LogitsWarper):
-    """Keeps the tokens above a threshold that falls with the entropy: ``min(eps, sqrt(eps) * exp(-entropy))`` (arXiv:2210.15191)."""
+    """Keeps the tokens above a threshold that falls with the entropy: ``min(eps, sqrt(eps) *
+    exp(-entropy))`` (arXiv:2210.15191).
+    """
 
     def __init__(
         self,
@@ -135,6 +149,7 @@ class EtaLogitsWarper(LogitsWarper):
         self.min_tokens_to_keep = min_tokens_to_keep
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores (B, V) of the tokens that are kept."""
         probabilities = scores.softmax(dim=-1)
         entropy = torch.distributions.Categorical(logits=scores, validate_args=False).entropy()
         epsilon = self.epsilon.to(scores.device)
@@ -145,9 +160,11 @@ class EtaLogitsWarper(LogitsWarper):
 
 
 def _rising(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores from worst to best with their indices, (B, N) each: all of them, or just the finite ones.
+    """Scores from worst to best with their indices, (B, N) each: all of them, or just the finite
+    ones.
 
-    Tokens removed by earlier warpers have no probability; where most are gone, picking the rest is faster than sorting everything.
+    Tokens removed by earlier warpers have no probability; where most are gone, picking the rest is
+    faster than sorting everything.
     """
     finite = int((scores > MINUS_INFINITY).sum(dim=-1).max())
     if finite < scores.shape[-1] // 4:

@@ -1,7 +1,8 @@
 """Strategies: the ways to choose the next tokens, each an object behind the same interface.
 
-Which one runs follows from the settings (`GenerationConfig.get_generation_mode`) or from ``generate(custom_generate="name")``; strategies
-are found by name in the registry, so that a plugin's stand beside the built-in ones.
+Which one runs follows from the settings (`GenerationConfig.get_generation_mode`) or from
+``generate(custom_generate="name")``; strategies are found by name in the registry, so that a
+plugin's stand beside the built-in ones.
 """
 
 from __future__ import annotations
@@ -30,15 +31,18 @@ ASKED_BY: Mapping[str, tuple[str, ...]] = {
 class Strategy(ABC):
     """One way to generate.
 
-    `arguments` names further arguments of ``generate`` that the strategy takes; it finds them in ``decoding.arguments``. `streams`
-    says whether a streamer makes sense. A strategy has no state of its own: one call, one object.
+    `arguments` names further arguments of ``generate`` that the strategy takes; it finds them in
+    ``decoding.arguments``. `streams` says whether a streamer makes sense. A strategy has no state
+    of its own: one call, one object.
     """
 
     arguments: ClassVar[tuple[str, ...]] = ()
     streams: ClassVar[bool] = True
 
-    def check(self, config: GenerationConfig, arguments: Mapping[str, Any]) -> None:
-        """Refuse settings that this strategy cannot follow with a `GenerationError`; called before any forward pass."""
+    def check(self, config: GenerationConfig, arguments: Mapping[str, Any]) -> None:  # noqa: B027
+        """Refuse settings that this strategy cannot follow with a `GenerationError`; called before
+        any forward pass.
+        """
 
     def rows_per_prompt(self, config: GenerationConfig) -> int:
         """How many rows of the batch each prompt becomes."""
@@ -54,7 +58,8 @@ def choose(
 ) -> Strategy:
     """The strategy called `name`, or the one that settings and arguments ask for.
 
-    Raises `GenerationError` when nobody provides it, or when it does not take one of the `arguments` that are not None.
+    Raises `GenerationError` when nobody provides it, or when it does not take one of the
+    `arguments` that are not None.
     """
     wanted = name or config.get_generation_mode(arguments.get("assistant_model")).value
     try:
@@ -83,8 +88,10 @@ def _unavailable(wanted: str, config: GenerationConfig, arguments: Mapping[str, 
         f"{key}={_brief(value)}" for key, value in values.items() if value is not None
     )
     return (
-        f"the generation strategy {wanted!r}{f' (asked for by {asked})' if asked else ''} is not available. "
-        f"Available: {', '.join(names)}.{near_matches(wanted, names)} Change the settings, or install a plugin that provides it"
+        f"the generation strategy {wanted!r}{f' (asked for by {asked})' if asked else ''} is not "
+        "available. "
+        f"Available: {', '.join(names)}.{near_matches(wanted, names)} Change the settings, or "
+        "install a plugin that provides it"
     )
 
 

@@ -1,4 +1,6 @@
-"""Beam search and beam sampling: several continuations of each prompt are followed, and the most probable texts returned."""
+"""Beam search and beam sampling: several continuations of each prompt are followed, and the most
+probable texts returned.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ UNREACHABLE = -1e9  # score of all beams but the first, which would otherwise al
 
 
 class BeamSearch(Strategy):
-    """Beam search, or beam sampling with ``do_sample=True``: candidates are the best, or drawn, among all beams' next tokens."""
+    """Beam search, or beam sampling with ``do_sample=True``: candidates are the best, or drawn,
+    among all beams' next tokens.
+    """
 
     streams = False
 
@@ -35,7 +39,9 @@ class BeamSearch(Strategy):
         return config.num_beams
 
     def run(self, decoding: Decoding) -> ModelOutput | Tensor:
-        """Follow the beams until the scorer has enough finished texts or a criterion stops all rows."""
+        """Follow the beams until the scorer has enough finished texts or a criterion stops all
+        rows.
+        """
         config = decoding.config
         beams, batch = config.num_beams, decoding.rows // config.num_beams
         scorer = self._scorer(decoding, batch)
@@ -56,9 +62,15 @@ class BeamSearch(Strategy):
                 totals, log_probabilities.shape[-1], decoding
             )
             chosen = scorer.process(
-                decoding.ids, scores, tokens, indices, config.pad_token_id, decoding.ends, paths,
+                decoding.ids,
+                scores,
+                tokens,
+                indices,
+                config.pad_token_id,
+                decoding.ends,
+                paths,
                 decoder_prompt_len=decoding.prompt_length,
-            )  # fmt: skip
+            )
             beam_scores, rows = chosen["next_beam_scores"], chosen["next_beam_indices"]
             order = rows.tolist()
             if order != list(range(len(order))):
@@ -86,7 +98,9 @@ class BeamSearch(Strategy):
     def _candidates(
         totals: Tensor, vocabulary: int, decoding: Decoding
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores, tokens and beams (B, N), best first: enough that every beam can go on though all end tokens are among them."""
+        """Scores, tokens and beams (B, N), best first: enough that every beam can go on though all
+        end tokens are among them.
+        """
         count = min(max(2, 1 + len(decoding.ends)) * decoding.config.num_beams, totals.shape[-1])
         if decoding.config.do_sample:
             drawn = torch.multinomial(totals.softmax(dim=-1), count)
@@ -102,10 +116,16 @@ class BeamSearch(Strategy):
     ) -> ModelOutput | Tensor:
         config = decoding.config
         best = scorer.finalize(
-            decoding.ids, beam_scores, chosen["next_beam_tokens"], chosen["next_beam_indices"],
-            max_length=decoding.stopping.max_length, pad_token_id=config.pad_token_id,
-            eos_token_id=decoding.ends, beam_indices=paths, decoder_prompt_len=decoding.prompt_length,
-        )  # fmt: skip
+            decoding.ids,
+            beam_scores,
+            chosen["next_beam_tokens"],
+            chosen["next_beam_indices"],
+            max_length=decoding.stopping.max_length,
+            pad_token_id=config.pad_token_id,
+            eos_token_id=decoding.ends,
+            beam_indices=paths,
+            decoder_prompt_len=decoding.prompt_length,
+        )
         scores = best["sequence_scores"] if config.output_scores else None
         return decoding.result(
             best["sequences"], sequences_scores=scores, beam_indices=best["beam_indices"]

@@ -1,4 +1,6 @@
-"""One token after the other: the best one (greedy search) or one drawn from the distribution (multinomial sampling)."""
+"""One token after the other: the best one (greedy search) or one drawn from the distribution
+(multinomial sampling).
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ class Sampling(Strategy):
 def padding_token(decoding: Decoding) -> int | None:
     """What follows the end of a row; None when rows cannot end before the batch does.
 
-    Rows end on their own where a stopping criterion has end tokens (as its attribute ``eos_token_id``).
+    Rows end on their own where a stopping criterion has end tokens (as its attribute
+    ``eos_token_id``).
     """
     ends = [
         end_tokens(entry.eos_token_id)
