@@ -24,6 +24,7 @@ MATRIX_PRODUCTS = {
     "aten::mv",
     "aten::addmv",
     "aten::mkldnn_linear",
+    "mkldnn::_linear_pointwise",
 }
 
 

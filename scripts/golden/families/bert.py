@@ -175,6 +175,15 @@ family.case(
         call("embeds", {"inputs_embeds": floats("choices", 2, 3, 4, WIDTH), **EVERYTHING}),
     ],
 )
+family.case(
+    "BertForMaskedLM",
+    [call("loss", {**TEXT, "labels": MASKED, **EVERYTHING}, gradients=True), call("plain", TEXT)],
+    "wide",  # wide enough for the kernels that small products do not use
+    hidden_size=384,
+    intermediate_size=512,
+    vocab_size=512,
+    num_hidden_layers=1,
+)
 sequence_classification(family, "BertForSequenceClassification")
 token_classification(family, "BertForTokenClassification")
 question_answering(family, "BertForQuestionAnswering")

@@ -144,6 +144,14 @@ family.case(
 )
 family.case("GPT2DoubleHeadsModel", double[1:], "summary-width", summary_proj_to_labels=False)
 family.case("GPT2DoubleHeadsModel", double[1:], "summary-plain", summary_use_proj=False)
+family.case(
+    "GPT2LMHeadModel",
+    causal_lm_calls(),
+    "wide",  # wide enough for the kernels that small products do not use
+    n_embd=256,
+    vocab_size=512,
+    n_layer=1,
+)
 sequence_classification(family, "GPT2ForSequenceClassification")
 token_classification(family, "GPT2ForTokenClassification")
 question_answering(family, "GPT2ForQuestionAnswering")

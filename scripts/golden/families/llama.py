@@ -109,6 +109,15 @@ family.case(
     "tied",
     tie_word_embeddings=True,
 )
+family.case(
+    "LlamaForCausalLM",
+    causal_lm_calls(),
+    "wide",  # wide enough for the kernels that small products do not use
+    hidden_size=256,
+    intermediate_size=512,
+    vocab_size=512,
+    num_hidden_layers=1,
+)
 sequence_classification(family, "LlamaForSequenceClassification")
 token_classification(family, "LlamaForTokenClassification")
 question_answering(family, "LlamaForQuestionAnswering")

@@ -90,6 +90,17 @@ generation = [
 family.case("T5ForConditionalGeneration", generation)
 family.case("T5ForConditionalGeneration", generation, "gated", **NEWER)
 
+family.case(
+    "T5ForConditionalGeneration",
+    [generation[0], *generation_calls(left=False)],
+    "wide",  # wide enough for the kernels that small products do not use
+    d_model=384,
+    d_ff=512,
+    d_kv=96,
+    vocab_size=512,
+    num_layers=1,
+)
+
 # The classification head reads the last end-of-sequence token (1) of each row.
 ENDED = ints([[11, 12, 13, 14, 15, 1], [21, 22, 23, 1, 0, 0], [31, 32, 1, 0, 0, 0]])
 sequence_classification(family, "T5ForSequenceClassification", {"input_ids": ENDED})

@@ -51,7 +51,7 @@ class Subject:
         return config
 
     def build(self, model_class: Any, **changes: Any) -> Any:
-        """A model in evaluation mode, without dropout, whose parameters have their seeded values."""
+        """A model in evaluation mode, without dropout, whose parameters have seeded values."""
         model = model_class._from_config(self.config(**changes)).eval()
         for module in model.modules():
             if isinstance(module, nn.Dropout):
