@@ -140,12 +140,12 @@ def _is_array(value: Any) -> bool:
 
 
 def _array(value: list[Any]) -> str:
-    sizes: list[int] = []
-    while isinstance(value, list):
+    sizes = [len(value)]
+    while isinstance(value[0], list):
+        value = value[0]
         sizes.append(len(value))
-        flat, value = value, value[0] if value else None
-    numbers = ", ".join(f"{number:.4g}" for number in flat[:SHOWN_NUMBERS])
-    more = ", ..." if len(flat) > SHOWN_NUMBERS else ""
+    numbers = ", ".join(f"{number:.4g}" for number in value[:SHOWN_NUMBERS])
+    more = ", ..." if len(value) > SHOWN_NUMBERS else ""
     return f"{'x'.join(map(str, sizes))} [{numbers}{more}]"
 
 

@@ -1,6 +1,4 @@
-"""``dovetail run TASK INPUT...``: one pipeline over files, folders, standard input or literal
-texts.
-"""
+"""``dovetail run TASK INPUT...``: one pipeline over files, folders, standard input or texts."""
 
 from __future__ import annotations
 
@@ -14,6 +12,8 @@ from dovetail import registry
 from dovetail.cli.options import key_values, model_options
 from dovetail.cli.output import FORMATS, Result, publish, render
 from dovetail.cli.sources import collect
+
+POOLS = ("mean", "first")
 
 
 @click.command()
@@ -53,6 +53,11 @@ from dovetail.cli.sources import collect
     help="Write to this file, whole or not at all.",
 )
 @click.option(
+    "--pool",
+    type=click.Choice(POOLS),
+    help="For features: one vector per input, the mean over its tokens or that of the first.",
+)
+@click.option(
     "-a",
     "--arg",
     "arguments",
@@ -78,12 +83,13 @@ def run(
     unit: str,
     style: str,
     output: str | None,
+    pool: str | None,
     arguments: tuple[str, ...],
     progress: bool | None,
 ) -> None:
-    """Run TASK (fill-mask, summarization, ...) on every INPUT: file, folder, pattern or - for
-    standard input.
+    """Run TASK (fill-mask, summarization, ...) on every INPUT.
 
+    An INPUT is a file, a folder, a pattern, or - for standard input.
     A text file counts line by line, .jsonl, .json and .csv files record by record. For tasks on
     images or sound an INPUT is the file itself.
 
@@ -93,6 +99,8 @@ def run(
     cat questions.jsonl | dovetail run question-answering - -f csv
     """
     options = key_values(arguments)
+    if pool and batch_size > 1:
+        raise click.UsageError("--pool goes with --batch-size 1: batches pad their shorter texts.")
     of_text = _reads_text(task)
     items: list[Any] = list(texts)
     if inputs or not texts:
@@ -110,12 +118,15 @@ def run(
     )
     shown = sys.stderr.isatty() if progress is None else progress
     answers = runner(iter(items), batch_size=batch_size, **options)
-    publish(render(_results(items, answers, shown=shown), style), output)
+    results = _results(items, answers, shown=shown)
+    publish(
+        render((_pooled(result, pool) for result in results) if pool else results, style), output
+    )
 
 
 def _reads_text(task: str) -> bool:
-    """Whether the task's inputs are texts rather than media files; an unknown task fails here,
-    before anything loads.
+    """Whether the task reads texts rather than media; an unknown task fails before anything
+    loads.
     """
     family = "translation" if task.startswith("translation_") else task
     return registry.pipelines().get(family).inputs == "text"
@@ -126,3 +137,14 @@ def _results(items: list[Any], answers: Any, *, shown: bool) -> Iterator[Result]
 
     progress = tqdm(answers, total=len(items), unit="input", disable=not shown, file=sys.stderr)
     return (Result(item, answer) for item, answer in zip(items, progress, strict=True))
+
+
+def _pooled(result: Result, pool: str) -> Result:
+    """Features (1, T, D) as one vector (D)."""
+    import numpy
+
+    states = numpy.asarray(result.output, dtype=numpy.float32)
+    if states.ndim != 3:
+        raise click.UsageError("--pool is for tasks that answer with features of every token.")
+    vector = states[0].mean(axis=0) if pool == "mean" else states[0, 0]
+    return Result(result.input, vector.tolist())
