@@ -58,6 +58,7 @@ class Declared:
     _fields: ClassVar[Mapping[str, Any]]
     _positional: ClassVar[tuple[str, ...]] = ()
     _constructor: ClassVar[Any] = None
+    __signature__: ClassVar[inspect.Signature | None]
 
     def __init_subclass__(cls, *, keywords_only: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

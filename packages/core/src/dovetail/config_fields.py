@@ -232,9 +232,9 @@ def _fit_union(value: Any, annotation: Any) -> Any:
             return _fit(value, option)
         except _Misfit as misfit:
             misfits.append(misfit)
-    for misfit in sorted(misfits, key=lambda misfit: -len(misfit.place)):
-        if misfit.place or (misfit.kind is ConfigError and value is not None):
-            raise misfit
+    for found in sorted(misfits, key=lambda found: -len(found.place)):
+        if found.place or (found.kind is ConfigError and value is not None):
+            raise found
     raise _Misfit(_describe(annotation))
 
 
@@ -280,31 +280,29 @@ def _fit_part(value: Any, annotation: Any, place: str) -> Any:
         raise
 
 
+WORDS: dict[Any, str] = {
+    Any: "anything",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "a string",
+    type(None): "null",
+    list: "a list",
+    tuple: "a list",
+    (list, tuple): "a list",
+    dict: "an object",
+}
+
+
 def _describe(annotation: Any) -> str:
-    names = {
-        int: "an integer",
-        float: "a number",
-        bool: "true or false",
-        str: "a string",
-        type(None): "null",
-    }
-    names |= {
-        list: "a list",
-        tuple: "a list",
-        dict: "an object",
-        (list, tuple): "a list",
-        Any: "anything",
-    }
-    origin = get_origin(annotation)
+    """`annotation` in the words of someone who edits JSON."""
+    origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        base, *limits = get_args(annotation)
-        return ", ".join([_describe(base), *(str(limit) for limit in limits)])
+        return ", ".join([_describe(parts[0]), *(str(limit) for limit in parts[1:])])
     if origin is Literal:
-        return "one of " + ", ".join(repr(choice) for choice in get_args(annotation))
+        return "one of " + ", ".join(repr(choice) for choice in parts)
     if origin in (Union, types.UnionType):
-        return " or ".join(_describe(option) for option in get_args(annotation))
-    if origin in (list, tuple):
-        return "a list"
+        return " or ".join(_describe(option) for option in parts)
     if origin is not None:
-        return "an object"
-    return names.get(annotation) or f"a {getattr(annotation, '__name__', annotation)}"
+        return WORDS.get(origin, "an object")
+    return WORDS.get(annotation) or f"a {getattr(annotation, '__name__', annotation)}"

@@ -8,6 +8,7 @@ write, the former: every release reads it."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from dovetail.config_fields import PositiveFloat, Range, Size, fit
@@ -41,7 +42,7 @@ KINDS: Mapping[str, Any] = {
 FACTOR_LIMIT = Range(1, 2**20)
 
 
-def adopt(values: dict[str, Any], known: Mapping[str, Any]) -> None:
+def adopt(values: dict[str, Any], known: AbstractSet[str]) -> None:
     """Replace 5.x's ``rope_parameters`` in `values` by the fields a config has; `known` are its
     field and alias names."""
     parameters = values.get("rope_parameters")
@@ -59,7 +60,7 @@ def adopt(values: dict[str, Any], known: Mapping[str, Any]) -> None:
         values["rope_scaling"] = _with_type(values["rope_scaling"])
 
 
-def _split(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def _split(parameters: Mapping[str, Any], known: AbstractSet[str]) -> dict[str, Any]:
     scaling = dict(parameters)
     found = {
         name: scaling.pop(name)

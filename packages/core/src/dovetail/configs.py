@@ -180,8 +180,9 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
                 f"{owner}: layer_types names {len(kinds)} layers where num_hidden_layers={layers}; "
                 "give one entry for each layer."
             )
-        if "rope_scaling" in fields and self.rope_scaling:
-            config_rope.check(self.rope_scaling, owner)
+        scaling = self.__dict__.get("rope_scaling") if "rope_scaling" in fields else None
+        if scaling:
+            config_rope.check(scaling, owner)
         self.check()
 
     def _set_hidden(self, values: dict[str, Any]) -> Any:
@@ -303,8 +304,8 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
     def num_labels(self, value: int) -> None:
         count = fit(value, LabelCount, owner=type(self).__name__, key="num_labels")
         if self.__dict__.get("id2label") is None or len(self.id2label) != count:
-            self.id2label: dict[int, str] = {index: f"LABEL_{index}" for index in range(count)}
-            self.label2id: dict[str, int] = {label: index for index, label in self.id2label.items()}
+            self.id2label = {index: f"LABEL_{index}" for index in range(count)}
+            self.label2id = {label: index for index, label in self.id2label.items()}
 
     @property
     def rope_parameters(self) -> dict[str, Any]:
@@ -366,7 +367,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         """The settings of ``generate`` this config carries, where they differ from its class's
         defaults."""
         text_config = self.get_text_config(decoder=True)
-        defaults = GENERATION_DEFAULTS | _class_defaults(type(text_config))
+        defaults = dict(GENERATION_DEFAULTS) | _class_defaults(type(text_config))
         found = {name: getattr(text_config, name, None) for name in GENERATION_DEFAULTS}
         return {
             name: value

@@ -96,7 +96,7 @@ class PushToHubMixin:
                 _tag(Path(folder), repo, tags, token)
             return api.upload_folder(
                 repo_id=repo,
-                folder_path=folder,
+                folder_path=str(folder),
                 commit_message=commit_message or f"Upload {_kind(self)}",
                 commit_description=commit_description,
                 revision=revision,
@@ -129,7 +129,9 @@ def _tag(folder: Path, repo: str, tags: Iterable[str], token: bool | str | None)
 
     path = folder / "README.md"
     try:
-        card = ModelCard.load(path if path.is_file() else repo, token=token or None)
+        card = ModelCard.load(
+            path if path.is_file() else repo, token=None if isinstance(token, bool) else token
+        )
     except (EntryNotFoundError, FileNotFoundError):
         card = ModelCard(f"---\n{ModelCardData(library_name='dovetail').to_yaml()}\n---\n")
     card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *tags]))
