@@ -143,6 +143,16 @@ def test_classic_style_classes_work():
     assert ClassicConfig.from_dict(config.to_dict()).to_dict() == config.to_dict()
 
 
+def test_constants_of_the_class_are_no_fields():
+    class Constants(PlainConfig):
+        kinds: ClassVar[list[str]] = ["a"]
+        width = 3
+
+    assert "kinds" not in Constants().to_dict()
+    assert "width" not in Constants().to_dict()
+    assert "kinds" not in inspect.signature(Constants).parameters
+
+
 # --- validating ---
 
 
