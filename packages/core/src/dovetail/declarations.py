@@ -240,7 +240,7 @@ def family(
     'pkg.llama.modeling:LlamaForCausalLM'
     """
     modeling = f"{package}.modeling:"
-    picks = {"Auto" + head: modeling + prefix + head for head in heads}
+    picks = {"AutoModel" + head.removeprefix("Model"): modeling + prefix + head for head in heads}
     picks |= {auto_class: modeling + name for auto_class, name in auto.items()}
     extra = {
         name: f"{package}.{target}" if ":" in target else modeling + target
