@@ -7,7 +7,7 @@ import copy
 import inspect
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, get_origin, get_type_hints
 
 from dovetail.config_fields import fit
 from dovetail.logging import get_logger
@@ -62,7 +62,11 @@ class Declared:
 
     def __init_subclass__(cls, *, keywords_only: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = [name for name in inspect.get_annotations(cls) if cls._is_field(name)]
+        own = [
+            name
+            for name, annotation in inspect.get_annotations(cls).items()
+            if cls._is_field(name) and "ClassVar" not in str(annotation)
+        ]
         if not keywords_only:
             cls._positional = tuple(dict.fromkeys((*cls._positional, *own)))
         cls._aliases = {
@@ -84,8 +88,11 @@ class Declared:
         """Every field's name and annotation; resolved on first use, so that declaring is cheap."""
         if "_fields" not in cls.__dict__:
             hints = get_type_hints(cls, include_extras=True)
-            names = [name for name in hints if name not in cls._aliases and cls._is_field(name)]
-            cls._fields = {name: hints[name] for name in names}
+            cls._fields = {
+                name: hint
+                for name, hint in hints.items()
+                if name not in cls._aliases and cls._is_field(name) and not _is_constant(hint)
+            }
         return cls._fields
 
     @classmethod
@@ -144,3 +151,7 @@ class Declared:
         if name in fields:
             value = fit(value, fields[name], owner=type(self).__name__, key=name)
         object.__setattr__(self, name, value)
+
+
+def _is_constant(hint: Any) -> bool:
+    return hint is ClassVar or get_origin(hint) is ClassVar
