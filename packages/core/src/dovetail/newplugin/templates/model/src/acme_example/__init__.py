@@ -1,0 +1,1 @@
+"""The AcmeExample language model, as a plugin of Dovetail."""

@@ -1,0 +1,1 @@
+"""The task ``acme-example``, as a plugin of Dovetail."""

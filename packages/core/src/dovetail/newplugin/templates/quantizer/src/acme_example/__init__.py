@@ -1,0 +1,1 @@
+"""The quantization method ``acme-example``, as a plugin of Dovetail."""

@@ -1,0 +1,1 @@
+"""The tool ``acme_example``, as a plugin of Dovetail."""
