@@ -143,7 +143,10 @@ def _pooled(result: Result, pool: str) -> Result:
     """Features (1, T, D) as one vector (D)."""
     import numpy
 
-    states = numpy.asarray(result.output, dtype=numpy.float32)
+    try:
+        states = numpy.asarray(result.output, dtype=numpy.float32)
+    except (TypeError, ValueError):
+        states = numpy.empty(0)
     if states.ndim != 3:
         raise click.UsageError("--pool is for tasks that answer with features of every token.")
     vector = states[0].mean(axis=0) if pool == "mean" else states[0, 0]
