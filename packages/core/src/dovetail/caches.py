@@ -68,7 +68,10 @@ class DynamicLayer(CacheLayer):
             self.keys, self.values = key, value
         elif torch.is_grad_enabled() and (key.requires_grad or self.keys.requires_grad):
             self._buffers = None  # autograd forbids writing in place
-            self.keys, self.values = torch.cat((self.keys, key), 2), torch.cat((self.values, value), 2)
+            self.keys, self.values = (
+                torch.cat((self.keys, key), 2),
+                torch.cat((self.values, value), 2),
+            )
         else:
             self._append(key, value)
         return self.keys, self.values  # type: ignore[return-value]
@@ -111,10 +114,22 @@ class StaticLayer(CacheLayer):
         self.max_cache_len = max_cache_len
         self.seen: Tensor | None = None
 
-    def allocate(self, batch: int, heads: int, key_width: int, value_width: int, device: Any, dtype: torch.dtype) -> None:
+    def allocate(
+        self,
+        batch: int,
+        heads: int,
+        key_width: int,
+        value_width: int,
+        device: Any,
+        dtype: torch.dtype,
+    ) -> None:
         """Reserve the block; called by the first `update` when nobody did before."""
-        self.keys = torch.zeros(batch, heads, self.max_cache_len, key_width, device=device, dtype=dtype)
-        self.values = torch.zeros(batch, heads, self.max_cache_len, value_width, device=device, dtype=dtype)
+        self.keys = torch.zeros(
+            batch, heads, self.max_cache_len, key_width, device=device, dtype=dtype
+        )
+        self.values = torch.zeros(
+            batch, heads, self.max_cache_len, value_width, device=device, dtype=dtype
+        )
         self.seen = torch.zeros((), dtype=torch.long, device=device)
 
     def length(self) -> int:
@@ -154,7 +169,11 @@ class Cache:
 
     is_compileable = False
 
-    def __init__(self, layers: list[CacheLayer] | None = None, new_layer: Callable[[], CacheLayer] | None = None) -> None:
+    def __init__(
+        self,
+        layers: list[CacheLayer] | None = None,
+        new_layer: Callable[[], CacheLayer] | None = None,
+    ) -> None:
         self.layers = list(layers or ())
         self._new_layer = new_layer
 
@@ -164,7 +183,9 @@ class Cache:
             self.layers.append(self._new_layer())
         return self.layers[layer_idx]
 
-    def update(self, key: Tensor, value: Tensor, layer_idx: int, cache_position: Tensor | None = None) -> KeyValue:
+    def update(
+        self, key: Tensor, value: Tensor, layer_idx: int, cache_position: Tensor | None = None
+    ) -> KeyValue:
         """Add new keys and values (B, K, T, E) to layer `layer_idx`; return all that are to be attended to."""
         return self.layer(layer_idx).update(key, value, cache_position)
 
@@ -275,7 +296,8 @@ class StaticCache(Cache):
     ) -> None:
         text = config.get_text_config()
         length = max_cache_len or text.max_position_embeddings
-        super().__init__([StaticLayer(length) for _ in range(text.num_hidden_layers)])
+        layers = getattr(text, "num_decoder_layers", None) or text.num_hidden_layers
+        super().__init__([StaticLayer(length) for _ in range(layers)])
         self.max_cache_len, self.max_batch_size = length, max_batch_size or batch_size
         if self.max_batch_size is not None:
             heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
@@ -287,20 +309,35 @@ class StaticCache(Cache):
 class EncoderDecoderCache(Cache):
     """Two caches side by side: the decoder's own keys, and the encoder's keys, which are computed once."""
 
-    def __init__(self, self_attention_cache: Cache, cross_attention_cache: Cache | None = None) -> None:
+    def __init__(
+        self, self_attention_cache: Cache | None = None, cross_attention_cache: Cache | None = None
+    ) -> None:
         super().__init__()
-        self.self_attention_cache = self_attention_cache
-        self.cross_attention_cache = DynamicCache() if cross_attention_cache is None else cross_attention_cache
-        self.is_compileable = self_attention_cache.is_compileable
+        self.self_attention_cache = (
+            DynamicCache() if self_attention_cache is None else self_attention_cache
+        )
+        self.cross_attention_cache = (
+            DynamicCache() if cross_attention_cache is None else cross_attention_cache
+        )
+        self.is_compileable = self.self_attention_cache.is_compileable
 
     @property
     def is_updated(self) -> dict[int, bool]:
         """For each layer, whether the encoder's keys are already there."""
         cross = self.cross_attention_cache
-        return {index: cross.get_seq_length(index) > 0 for index in range(len(self.self_attention_cache))}
+        return {
+            index: cross.get_seq_length(index) > 0
+            for index in range(len(self.self_attention_cache))
+        }
 
     def layer(self, layer_idx: int) -> CacheLayer:
         return self.self_attention_cache.layer(layer_idx)
+
+    def cross(self, layer_idx: int, make: Callable[[], KeyValue]) -> KeyValue:
+        """The encoder's keys and values for layer `layer_idx`; `make` computes them at the first use."""
+        if self.cross_attention_cache.get_seq_length(layer_idx) == 0:
+            return self.cross_attention_cache.update(*make(), layer_idx)
+        return self.cross_attention_cache[layer_idx]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return self.self_attention_cache.get_seq_length(layer_idx)
@@ -322,13 +359,17 @@ class EncoderDecoderCache(Cache):
 
     def __getitem__(self, layer_idx: int) -> tuple[Tensor, ...]:  # type: ignore[override]
         own = self.self_attention_cache[layer_idx]
-        return own + self.cross_attention_cache[layer_idx] if self.is_updated.get(layer_idx) else own
+        return (
+            own + self.cross_attention_cache[layer_idx] if self.is_updated.get(layer_idx) else own
+        )
 
     def __len__(self) -> int:
         return len(self.self_attention_cache)
 
     @classmethod
-    def from_legacy_cache(cls, past_key_values: tuple[tuple[Tensor, ...], ...] | None = None) -> EncoderDecoderCache:
+    def from_legacy_cache(
+        cls, past_key_values: tuple[tuple[Tensor, ...], ...] | None = None
+    ) -> EncoderDecoderCache:
         """Wrap tuples of (key, value, encoder key, encoder value)."""
         past = past_key_values or ()
         cross = tuple(layer[2:4] for layer in past if len(layer) > 2)

@@ -84,14 +84,24 @@ class ForCausalLM(TaskHead, GenerationMixin):
         """Logits (B, T, V), of the last `logits_to_keep` positions when given, and the loss when `labels` (B, T) are given."""
         outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
         hidden_states = outputs.last_hidden_state
-        keep = logits_to_keep if isinstance(logits_to_keep, Tensor) else logits_to_keep or num_logits_to_keep
+        keep = (
+            logits_to_keep
+            if isinstance(logits_to_keep, Tensor)
+            else logits_to_keep or num_logits_to_keep
+        )
         if not isinstance(keep, int):
             hidden_states = hidden_states[:, keep]
         elif keep and keep < hidden_states.shape[1]:
             hidden_states = hidden_states[:, -keep:]
         logits = self.logits(hidden_states)
-        loss = None if labels is None else language_modeling_loss(logits, labels, num_items_in_batch)
-        result = CausalLMOutputWithCrossAttentions if "cross_attentions" in outputs else CausalLMOutputWithPast
+        loss = (
+            None if labels is None else language_modeling_loss(logits, labels, num_items_in_batch)
+        )
+        result = (
+            CausalLMOutputWithCrossAttentions
+            if "cross_attentions" in outputs
+            else CausalLMOutputWithPast
+        )
         names = ("past_key_values", *STATES, "cross_attentions")
         return result(loss=loss, logits=logits, **self.recorded(outputs, names))
 
@@ -117,9 +127,13 @@ class ForSequenceClassification(TaskHead):
         **kwargs: Any,
     ) -> ModelOutput:
         """Logits (B, labels) and the loss by ``config.problem_type``."""
-        outputs = self.base_model(input_ids, attention_mask, inputs_embeds=inputs_embeds, return_dict=True, **kwargs)
+        outputs = self.base_model(
+            input_ids, attention_mask, inputs_embeds=inputs_embeds, return_dict=True, **kwargs
+        )
         logits = self.score(outputs.last_hidden_state)
-        pooled = logits[torch.arange(len(logits), device=logits.device), self.last_tokens(input_ids, logits)]
+        pooled = logits[
+            torch.arange(len(logits), device=logits.device), self.last_tokens(input_ids, logits)
+        ]
         loss = None if labels is None else sequence_classification_loss(pooled, labels, self.config)
         recorded = self.recorded(outputs, ("past_key_values", *STATES))
         return SequenceClassifierOutputWithPast(loss=loss, logits=pooled, **recorded)
@@ -128,7 +142,9 @@ class ForSequenceClassification(TaskHead):
         """Index of the last token before the padding of each text; without ids or padding token, simply the last."""
         pad = self.config.pad_token_id
         if pad is None and len(logits) != 1:
-            raise ValueError("Classifying a batch needs config.pad_token_id, which is None: set it to the tokenizer's.")
+            raise ValueError(
+                "Classifying a batch needs config.pad_token_id, which is None: set it to the tokenizer's."
+            )
         if pad is None or input_ids is None:
             return logits.new_full((len(logits),), -1, dtype=torch.long)
         return ((input_ids == pad).int().argmax(-1) - 1) % input_ids.shape[-1]
@@ -180,12 +196,18 @@ class ForMultipleChoice(TaskHead):
             raise ValueError("Give input_ids (batch, choices, length) or inputs_embeds.")
         flat = {
             name: value.flatten(0, 1) if isinstance(value, Tensor) and value.dim() > 2 else value
-            for name, value in dict(kwargs, input_ids=input_ids, attention_mask=attention_mask).items()
+            for name, value in dict(
+                kwargs, input_ids=input_ids, attention_mask=attention_mask
+            ).items()
         }
         embeds = None if inputs_embeds is None else inputs_embeds.flatten(0, 1)
         outputs = self.base_model(**flat, inputs_embeds=embeds, return_dict=True)
         logits = self.classifier(self.dropout(outputs.pooler_output)).view(-1, given.shape[1])
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels.to(logits.device))
+        loss = (
+            None
+            if labels is None
+            else nn.functional.cross_entropy(logits, labels.to(logits.device))
+        )
         return MultipleChoiceModelOutput(loss=loss, logits=logits, **self.recorded(outputs, STATES))
 
 

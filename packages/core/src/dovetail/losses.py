@@ -12,7 +12,10 @@ IGNORED = -100
 
 
 def language_modeling_loss(
-    logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None, shift: bool = True
+    logits: Tensor,
+    labels: Tensor,
+    num_items_in_batch: Tensor | int | None = None,
+    shift: bool = True,
 ) -> Tensor:
     """Cross-entropy of `logits` (B, T, V), in float32, with `labels` (B, T); with `shift`, position t predicts label t + 1.
 
@@ -23,7 +26,10 @@ def language_modeling_loss(
         logits, labels = logits[..., :-1, :], labels[..., 1:]
     reduction = "mean" if num_items_in_batch is None else "sum"
     loss = F.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=IGNORED, reduction=reduction
+        logits.reshape(-1, logits.shape[-1]),
+        labels.reshape(-1),
+        ignore_index=IGNORED,
+        reduction=reduction,
     )
     return loss if num_items_in_batch is None else loss / num_items_in_batch
 
@@ -34,7 +40,11 @@ def sequence_classification_loss(logits: Tensor, labels: Tensor, config: Any) ->
     if config.problem_type is None:
         config.problem_type = _problem_type(config.num_labels, labels)
     if config.problem_type == "regression":
-        return F.mse_loss(logits.squeeze(), labels.squeeze()) if config.num_labels == 1 else F.mse_loss(logits, labels)
+        return (
+            F.mse_loss(logits.squeeze(), labels.squeeze())
+            if config.num_labels == 1
+            else F.mse_loss(logits, labels)
+        )
     if config.problem_type == "multi_label_classification":
         return F.binary_cross_entropy_with_logits(logits, labels)
     return F.cross_entropy(logits.view(-1, config.num_labels), labels.view(-1))
@@ -49,15 +59,23 @@ def _problem_type(num_labels: int, labels: Tensor) -> str:
 
 def token_classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of `logits` (B, T, labels) with `labels` (B, T)."""
-    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.to(logits.device).reshape(-1), ignore_index=IGNORED)
+    return F.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]),
+        labels.to(logits.device).reshape(-1),
+        ignore_index=IGNORED,
+    )
 
 
-def question_answering_loss(start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
+def question_answering_loss(
+    start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor
+) -> Tensor:
     """Mean cross-entropy of where an answer starts and ends; `starts` and `ends` (B,) beyond the text are ignored."""
     length = start_logits.shape[1]
 
     def side(logits: Tensor, positions: Tensor) -> Tensor:
         positions = positions.squeeze(-1) if positions.dim() > 1 else positions
-        return F.cross_entropy(logits, positions.to(logits.device).clamp(0, length), ignore_index=length)
+        return F.cross_entropy(
+            logits, positions.to(logits.device).clamp(0, length), ignore_index=length
+        )
 
     return (side(start_logits, starts) + side(end_logits, ends)) / 2

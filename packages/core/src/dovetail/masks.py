@@ -43,11 +43,19 @@ class Mask:
     def is_plain_causal(self) -> bool:
         """Whether "key index at most query index" says it all, so that a kernel's causal flag is enough."""
         extras = (self.positions, self.window, self.padding, self.segments, self.custom)
-        return self.causal and self.query_length == self.key_length and all(extra is None for extra in extras)
+        return (
+            self.causal
+            and self.query_length == self.key_length
+            and all(extra is None for extra in extras)
+        )
 
     def predicate(self, device: torch.device) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
         """The mask as ``(batch, head, query index, key index) -> visible``, elementwise over integer tensors."""
-        positions = torch.arange(self.query_length, device=device) if self.positions is None else self.positions
+        positions = (
+            torch.arange(self.query_length, device=device)
+            if self.positions is None
+            else self.positions
+        )
 
         def visible(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
             seen = (key >= 0) & (query >= 0)
@@ -80,7 +88,9 @@ class Mask:
             ]
             visible = self.predicate(device)(*grid).expand(sizes)
             low = torch.finfo(dtype).min
-            self._additive = torch.zeros(sizes, dtype=dtype, device=device).masked_fill_(~visible, low)
+            self._additive = torch.zeros(sizes, dtype=dtype, device=device).masked_fill_(
+                ~visible, low
+            )
         return self._additive
 
 
@@ -107,14 +117,22 @@ def causal_mask(
     fixed = cache is not None and cache.get_max_cache_shape() is not None
     if length == 1 and padding is None and not fixed and (window is None or keys <= window):
         return None
-    segments = _segments(position_ids) if padding is None and keys == length and length > 1 else None
+    segments = (
+        _segments(position_ids) if padding is None and keys == length and length > 1 else None
+    )
     positions = cache_position if fixed else None
     if positions is None and keys != length:
         positions = torch.arange(keys - length, keys, device=hidden_states.device)
     if window is not None and keys <= window:
         window = None
     return Mask(
-        length, keys, causal=True, positions=positions, window=window, padding=padding, segments=segments
+        length,
+        keys,
+        causal=True,
+        positions=positions,
+        window=window,
+        padding=padding,
+        segments=segments,
     )
 
 
@@ -160,5 +178,7 @@ def _ready_mask(mask: Tensor, queries: int, keys: int, dtype: torch.dtype) -> Ma
             "give (batch, length), (batch, queries, keys) or (batch, 1, queries, keys)"
         )
     if not mask.is_floating_point():
-        mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask.bool(), torch.finfo(dtype).min)
+        mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
+            ~mask.bool(), torch.finfo(dtype).min
+        )
     return Mask(queries, keys, custom=mask)

@@ -83,7 +83,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         return model_from_config(cls, config, **kwargs)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any
+    ) -> Any:
         """Load a checkpoint: a folder, a file or a Hub id. See `dovetail.loading.load_pretrained` for the arguments."""
         from dovetail.loading import load_pretrained
 
@@ -120,12 +122,19 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     @property
     def dtype(self) -> torch.dtype:
         """The type of the first floating-point parameter or buffer."""
-        return next((tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()), torch.get_default_dtype())
+        return next(
+            (tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()),
+            torch.get_default_dtype(),
+        )
 
     @property
     def dummy_inputs(self) -> dict[str, Tensor]:
         """A tiny valid input."""
-        return {"input_ids": torch.tensor([[7, 6, 0, 0, 1], [1, 2, 3, 0, 0], [0, 0, 0, 4, 5]], device=self.device)}
+        return {
+            "input_ids": torch.tensor(
+                [[7, 6, 0, 0, 1], [1, 2, 3, 0, 0], [0, 0, 0, 4, 5]], device=self.device
+            )
+        }
 
     def _tensors(self) -> Iterable[Tensor]:
         yield from self.parameters()
@@ -133,7 +142,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
         """Number of weights; tied ones count once."""
-        embeddings = {id(module.weight) for module in self.modules() if isinstance(module, nn.Embedding)}
+        embeddings = {
+            id(module.weight) for module in self.modules() if isinstance(module, nn.Embedding)
+        }
         return sum(
             parameter.numel()
             for parameter in self.parameters()
@@ -154,7 +165,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     def add_model_tags(self, tags: list[str] | str) -> None:
         """Add tags to the model card of an upload."""
         known = list(self.model_tags or [])
-        self.model_tags = known + [tag for tag in ([tags] if isinstance(tags, str) else tags) if tag not in known]  # type: ignore[misc]
+        self.model_tags = known + [
+            tag for tag in ([tags] if isinstance(tags, str) else tags) if tag not in known
+        ]  # type: ignore[misc]
 
     def set_attn_implementation(self, name: str) -> None:
         """Choose how attention is computed: ``eager``, ``sdpa``, ``flash_attention_2``, ``flex_attention`` or a plugin's name."""
@@ -184,7 +197,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     def init_weights(self) -> None:
         """Fill every module that is not filled yet, prune what the config says, tie what is tied."""
         if self.config.pruned_heads:
-            self.base_model._prune_heads({int(layer): heads for layer, heads in self.config.pruned_heads.items()})
+            self.base_model._prune_heads(
+                {int(layer): heads for layer, heads in self.config.pruned_heads.items()}
+            )
         for module in self.modules():
             if not getattr(module, "_is_initialized", False):
                 self._init_weights(module)
@@ -208,7 +223,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         embeddings = self.get_input_embeddings()
         where = next(name for name, module in self.named_modules() if module is embeddings)
         return {
-            prefix + name: f"{prefix}{where}.weight" if source == INPUT_EMBEDDINGS else prefix + source
+            prefix + name: f"{prefix}{where}.weight"
+            if source == INPUT_EMBEDDINGS
+            else prefix + source
             for name, source in declared.items()
         }
 
@@ -244,7 +261,10 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         self.set_submodule(self.output_embeddings, new_embeddings)
 
     def resize_token_embeddings(
-        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
     ) -> nn.Module:
         """Grow or shrink the vocabulary to `new_num_tokens`, rounded up to `pad_to_multiple_of`; returns the new embedding.
 
@@ -255,14 +275,18 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         size = old if new_num_tokens is None else new_num_tokens
         if pad_to_multiple_of is not None:
             if not isinstance(pad_to_multiple_of, int) or pad_to_multiple_of < 1:
-                raise ValueError(f"pad_to_multiple_of={pad_to_multiple_of!r} must be a positive whole number.")
+                raise ValueError(
+                    f"pad_to_multiple_of={pad_to_multiple_of!r} must be a positive whole number."
+                )
             size = -(-size // pad_to_multiple_of) * pad_to_multiple_of
         if size < 1:
             raise ValueError(f"new_num_tokens={new_num_tokens} must be positive.")
         if size != old:
             output = self.get_output_embeddings()
             tied = output is not None and output.weight is embeddings.weight
-            self.set_input_embeddings(resize_embedding(embeddings, size, self._init_weights, mean_resizing))  # type: ignore[arg-type]
+            self.set_input_embeddings(
+                resize_embedding(embeddings, size, self._init_weights, mean_resizing)
+            )  # type: ignore[arg-type]
             if output is not None:
                 resize_output(output, size, self._init_weights, mean_resizing, skip_weight=tied)  # type: ignore[arg-type]
             self._after_resize(size)
@@ -279,7 +303,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
 
     # Training
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+    def gradient_checkpointing_enable(
+        self, gradient_checkpointing_kwargs: dict[str, Any] | None = None
+    ) -> None:
         """Recompute activations in the backward pass instead of keeping them; arguments go to ``torch.utils.checkpoint``."""
         if not self.supports_gradient_checkpointing:
             raise ValueError(f"{type(self).__name__} does not support gradient checkpointing.")
@@ -300,7 +326,10 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     @property
     def is_gradient_checkpointing(self) -> bool:
         """Whether any part recomputes its activations."""
-        return any(isinstance(module, PreTrainedModel) and module.gradient_checkpointing for module in self.modules())
+        return any(
+            isinstance(module, PreTrainedModel) and module.gradient_checkpointing
+            for module in self.modules()
+        )
 
     def enable_input_require_grads(self) -> None:
         """Make the embeddings' output require gradients, so that adapters train behind frozen embeddings."""
@@ -318,7 +347,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     def prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
         """Remove attention heads: ``{layer: [heads]}``, numbered as before any pruning."""
         for layer, heads in heads_to_prune.items():
-            self.config.pruned_heads[layer] = sorted(set(self.config.pruned_heads.get(layer, [])) | set(heads))
+            self.config.pruned_heads[layer] = sorted(
+                set(self.config.pruned_heads.get(layer, [])) | set(heads)
+            )
         self.base_model._prune_heads(heads_to_prune)
 
     def _prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
@@ -327,7 +358,12 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     # For the forward passes of model files
 
     def run_layers(
-        self, layers: Iterable[nn.Module], hidden_states: Tensor, *args: Any, recorder: Recorder | None = None, **kwargs: Any
+        self,
+        layers: Iterable[nn.Module],
+        hidden_states: Tensor,
+        *args: Any,
+        recorder: Recorder | None = None,
+        **kwargs: Any,
     ) -> Tensor:
         """Run `hidden_states` (B, T, D) through `layers`, each called as ``layer(hidden_states, *args, recorder=…, **kwargs)``.
 
@@ -356,14 +392,29 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         """The cache to use in this pass: the given one (old-style tuples are wrapped), a new one, or None without caching."""
         use_cache = self.config.use_cache if use_cache is None else use_cache
         if use_cache and self.gradient_checkpointing and self.training:
-            logger.warning_once("Caching is switched off while gradient checkpointing is on: pass use_cache=False.")
+            logger.warning_once(
+                "Caching is switched off while gradient checkpointing is on: pass use_cache=False."
+            )
             use_cache = False
         if past_key_values is not None and not isinstance(past_key_values, Cache):
             past_key_values = kind.from_legacy_cache(past_key_values)  # type: ignore[attr-defined]
         return kind() if use_cache and past_key_values is None else past_key_values
 
+    def expand_head_mask(self, head_mask: Tensor | None) -> Tensor | None:
+        """A head mask (H,) or (L, H) as factors (L, H, 1, 1) of the attention weights."""
+        if head_mask is None or head_mask.dim() > 2:
+            return head_mask
+        rows = (
+            head_mask
+            if head_mask.dim() == 2
+            else head_mask.expand(self.config.num_hidden_layers, -1)
+        )
+        return rows[..., None, None]
+
     @staticmethod
-    def positions(hidden_states: Tensor, cache: Cache | None, cache_position: Tensor | None = None) -> Tensor:
+    def positions(
+        hidden_states: Tensor, cache: Cache | None, cache_position: Tensor | None = None
+    ) -> Tensor:
         """Positions (T,) of `hidden_states` (B, T, D) in the whole text."""
         if cache_position is not None:
             return cache_position

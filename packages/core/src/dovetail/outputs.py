@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.utils import _pytree
@@ -47,9 +47,13 @@ class ModelOutput(dict[str, Any]):
         try:
             return super().__getitem__(name)
         except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no field {name!r}; it holds {list(self)}") from None
+            raise AttributeError(
+                f"{type(self).__name__} has no field {name!r}; it holds {list(self)}"
+            ) from None
 
-    def update(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), **fields: Any) -> None:
+    def update(
+        self, other: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), **fields: Any
+    ) -> None:
         """Set several fields."""
         for name, value in dict(other, **fields).items():
             setattr(self, name, value)
@@ -61,6 +65,9 @@ class ModelOutput(dict[str, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), dict(self))
+
+
+Output = TypeVar("Output", bound=ModelOutput)
 
 
 def _rebuild(cls: type[ModelOutput], fields: dict[str, Any]) -> ModelOutput:
@@ -212,3 +219,19 @@ class Seq2SeqQuestionAnsweringModelOutput(ModelOutput):
     encoder_last_hidden_state: Tensor | None = None
     encoder_hidden_states: Tensors | None = None
     encoder_attentions: Tensors | None = None
+
+
+def seq2seq_output(
+    kind: type[Output], decoder: ModelOutput, encoder: ModelOutput, **fields: Any
+) -> Output:
+    """An output of class `kind` with `fields`, the cache, and what decoder and encoder recorded, under its field names."""
+    return kind(
+        **fields,
+        past_key_values=decoder.get("past_key_values"),
+        decoder_hidden_states=decoder.get("hidden_states"),
+        decoder_attentions=decoder.get("attentions"),
+        cross_attentions=decoder.get("cross_attentions"),
+        encoder_last_hidden_state=encoder["last_hidden_state"],
+        encoder_hidden_states=encoder.get("hidden_states"),
+        encoder_attentions=encoder.get("attentions"),
+    )

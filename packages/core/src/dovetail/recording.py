@@ -60,7 +60,9 @@ def backbone(forward: Callable[..., ModelOutput]) -> Callable[..., Any]:
     ) -> Any:
         config = self.config
         attentions = config.output_attentions if output_attentions is None else output_attentions
-        hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        hidden_states = (
+            config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        )
         recorder = Recorder(hidden_states, attentions) if hidden_states or attentions else None
         output = forward(self, *args, recorder=recorder, **kwargs)
         if recorder is not None:

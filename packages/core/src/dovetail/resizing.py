@@ -11,10 +11,14 @@ Initialise = Callable[[nn.Module], None]
 SPREAD = 1e-9  # new rows stay this close (variance) to the mean, so that they do not stand out
 
 
-def resize_embedding(old: nn.Embedding, size: int, initialise: Initialise, mean_resizing: bool) -> nn.Embedding:
+def resize_embedding(
+    old: nn.Embedding, size: int, initialise: Initialise, mean_resizing: bool
+) -> nn.Embedding:
     """A copy of `old` with `size` rows; rows that are new follow the mean of the old ones, or `initialise`."""
     padding = old.padding_idx if old.padding_idx is not None and old.padding_idx < size else None
-    new = nn.Embedding(size, old.embedding_dim, padding, device=old.weight.device, dtype=old.weight.dtype)
+    new = nn.Embedding(
+        size, old.embedding_dim, padding, device=old.weight.device, dtype=old.weight.dtype
+    )
     new.train(old.training)
     initialise(new)
     _fill(new.weight.data, old.weight.data, mean_resizing)
@@ -23,11 +27,17 @@ def resize_embedding(old: nn.Embedding, size: int, initialise: Initialise, mean_
 
 
 def resize_output(
-    layer: nn.Linear, size: int, initialise: Initialise, mean_resizing: bool, skip_weight: bool = False
+    layer: nn.Linear,
+    size: int,
+    initialise: Initialise,
+    mean_resizing: bool,
+    skip_weight: bool = False,
 ) -> None:
     """Give `layer` `size` outputs in place. With `skip_weight` only its bias changes, the weight being tied to another."""
     bias = layer.bias is not None
-    new = nn.Linear(layer.in_features, size, bias=bias, device=layer.weight.device, dtype=layer.weight.dtype)
+    new = nn.Linear(
+        layer.in_features, size, bias=bias, device=layer.weight.device, dtype=layer.weight.dtype
+    )
     initialise(new)
     if not skip_weight:
         _fill(new.weight.data, layer.weight.data, mean_resizing)

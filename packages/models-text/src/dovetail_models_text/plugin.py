@@ -19,11 +19,51 @@ def dovetail_models() -> list[ModelDeclaration]:
     """The architectures of this distribution."""
     return [
         family(
+            "bert",
+            f"{PACKAGE}.bert",
+            "Bert",
+            ("Model", "ForMaskedLM", "ForMultipleChoice", "ForNextSentencePrediction", "ForPreTraining", *CLASSIFIERS),
+            auto={
+                "AutoModelForCausalLM": "BertLMHeadModel",
+                "AutoModelForTextEncoding": "BertModel",
+                "AutoModelWithLMHead": "BertForMaskedLM",
+            },
+            models=("PreTrainedModel", "Layer"),
+            tokenizer="BertTokenizer",
+        ),
+        family(
+            "gpt2",
+            f"{PACKAGE}.gpt2",
+            "GPT2",
+            ("Model", *CLASSIFIERS),
+            auto={
+                "AutoModelForCausalLM": "GPT2LMHeadModel",
+                "AutoModelForPreTraining": "GPT2LMHeadModel",
+                "AutoModelWithLMHead": "GPT2LMHeadModel",
+            },
+            models=("PreTrainedModel", "DoubleHeadsModel"),
+            tokenizer="GPT2Tokenizer",
+        ),
+        family(
             "llama",
             f"{PACKAGE}.llama",
             "Llama",
             ("Model", "ForCausalLM", *CLASSIFIERS),
             tokenizer="LlamaTokenizer",
+        ),
+        family(
+            "t5",
+            f"{PACKAGE}.t5",
+            "T5",
+            ("Model", *CLASSIFIERS),
+            auto={
+                "AutoModelForPreTraining": "T5ForConditionalGeneration",
+                "AutoModelForSeq2SeqLM": "T5ForConditionalGeneration",
+                "AutoModelForTextEncoding": "T5EncoderModel",
+                "AutoModelWithLMHead": "T5ForConditionalGeneration",
+            },
+            models=("PreTrainedModel",),
+            tokenizer="T5Tokenizer",
         ),
     ]
 

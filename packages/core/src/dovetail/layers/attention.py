@@ -47,12 +47,16 @@ def attention(
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     wants_weights = recorder is not None and recorder.attentions
     if wants_weights or head_mask is not None:
-        output, weights = weighted_attention(query, key, value, mask, scale, dropout, bias, softcap, head_mask)
+        output, weights = weighted_attention(
+            query, key, value, mask, scale, dropout, bias, softcap, head_mask
+        )
         if wants_weights:
             recorder.add(record_as, weights)  # type: ignore[union-attr]
     else:
         run = sdpa_attention if implementation == "sdpa" else implementation_named(implementation)
-        output = run(query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap)
+        output = run(
+            query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap
+        )
     return output.transpose(1, 2).flatten(2)
 
 
@@ -119,10 +123,14 @@ def sdpa_attention(
 ) -> Tensor:
     """PyTorch's fused kernel. A plain causal mask is not built; at decoding, grouped heads are not repeated."""
     if softcap is not None:
-        return eager_attention(query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap)
+        return eager_attention(
+            query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap
+        )
     batch, heads, length, width = query.shape
     groups = heads // key.shape[1]
-    if length == 1 and groups > 1 and bias is None:  # the heads of a group are like queries of one head
+    if (
+        length == 1 and groups > 1 and bias is None
+    ):  # the heads of a group are like queries of one head
         added = None if mask is None else mask.additive(query.dtype, query.device)
         grouped = query.view(batch, key.shape[1], groups, width)
         output = F.scaled_dot_product_attention(grouped, key, value, added, dropout, scale=scale)
@@ -132,7 +140,9 @@ def sdpa_attention(
     added = None if mask is None or causal else mask.additive(query.dtype, query.device)
     if bias is not None:
         added = bias if added is None else bias + added
-    return F.scaled_dot_product_attention(query, key, value, added, dropout, is_causal=causal, scale=scale)
+    return F.scaled_dot_product_attention(
+        query, key, value, added, dropout, is_causal=causal, scale=scale
+    )
 
 
 def flex_attention(
@@ -148,7 +158,9 @@ def flex_attention(
 ) -> Tensor:
     """PyTorch's FlexAttention: masks stay predicates, so that whole blocks are skipped on a GPU."""
     if dropout > 0 or (mask is not None and mask.custom is not None):
-        return sdpa_attention(query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap)
+        return sdpa_attention(
+            query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap
+        )
 
     def change(score: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
         score = score if softcap is None else torch.tanh(score / softcap) * softcap
@@ -159,14 +171,27 @@ def flex_attention(
         from torch.nn.attention.flex_attention import create_block_mask
 
         blocks = create_block_mask(
-            mask.predicate(query.device), len(query), None, query.shape[2], key.shape[2], device=query.device
+            mask.predicate(query.device),
+            len(query),
+            None,
+            query.shape[2],
+            key.shape[2],
+            device=query.device,
         )
     score_mod = change if softcap is not None or bias is not None else None
     grouped = query.shape[1] != key.shape[1]
     run = _flex_kernel(query.device.type != "cpu")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "flex_attention called without torch.compile")
-        return run(query, key, value, score_mod=score_mod, block_mask=blocks, scale=scale, enable_gqa=grouped)
+        return run(
+            query,
+            key,
+            value,
+            score_mod=score_mod,
+            block_mask=blocks,
+            scale=scale,
+            enable_gqa=grouped,
+        )
 
 
 @memoize

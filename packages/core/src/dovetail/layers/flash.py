@@ -31,9 +31,13 @@ def flash(
             "or choose attn_implementation='sdpa'."
         ) from error
     if bias is not None or (mask is not None and mask.custom is not None):
-        raise ValueError("flash_attention_2 takes no attention bias or ready-made mask; use attn_implementation='sdpa'.")
+        raise ValueError(
+            "flash_attention_2 takes no attention bias or ready-made mask; use attn_implementation='sdpa'."
+        )
     if query.dtype not in (torch.float16, torch.bfloat16):
-        raise ValueError(f"flash_attention_2 needs float16 or bfloat16, got {query.dtype}: load with torch_dtype=torch.bfloat16.")
+        raise ValueError(
+            f"flash_attention_2 needs float16 or bfloat16, got {query.dtype}: load with torch_dtype=torch.bfloat16."
+        )
     query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, T, H, E)
     window = (-1, -1) if mask is None or mask.window is None else (mask.window - 1, 0)
     options = {
@@ -44,7 +48,9 @@ def flash(
         "softcap": softcap or 0.0,
     }
     if mask is None or (mask.padding is None and mask.segments is None):
-        if mask is not None and mask.positions is not None:  # a static cache: drop what is not written yet
+        if (
+            mask is not None and mask.positions is not None
+        ):  # a static cache: drop what is not written yet
             seen = int(mask.positions[-1]) + 1
             key, value = key[:, :seen], value[:, :seen]
         return flash_attn_func(query, key, value, **options).transpose(1, 2)
@@ -75,11 +81,18 @@ class _Rows:
 
 def _runs(mask: Mask, query: Tensor, key: Tensor) -> tuple[_Rows, _Rows]:
     if mask.segments is not None:
-        numbers = mask.segments + torch.arange(len(mask.segments), device=key.device)[:, None] * mask.segments.max()
+        numbers = (
+            mask.segments
+            + torch.arange(len(mask.segments), device=key.device)[:, None] * mask.segments.max()
+        )
         lengths = torch.unique_consecutive(numbers.flatten(), return_counts=True)[1]
         rows = _Rows(torch.arange(numbers.numel(), device=key.device), lengths)
         return rows, rows
     padding = mask.padding
     key_rows = _Rows(padding.flatten().nonzero()[:, 0], padding.sum(1))  # type: ignore[union-attr]
-    real = padding[:, -query.shape[1] :] if mask.causal else torch.ones(query.shape[:2], dtype=torch.bool, device=key.device)  # type: ignore[index]
+    real = (
+        padding[:, -query.shape[1] :]
+        if mask.causal
+        else torch.ones(query.shape[:2], dtype=torch.bool, device=key.device)
+    )  # type: ignore[index]
     return key_rows, _Rows(real.flatten().nonzero()[:, 0], real.sum(1))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from dovetail.layers.projections import Conv1D
+from dovetail.layers.projections import Conv1D, Linear
 
 
 def kept_channels(pruned: Iterable[int], heads: int, width: int, device: torch.device) -> Tensor:
@@ -19,7 +19,7 @@ def kept_channels(pruned: Iterable[int], heads: int, width: int, device: torch.d
 
 def prune_linear(layer: nn.Linear, index: Tensor, dim: int = 0) -> nn.Linear:
     """`layer` with only the outputs (`dim` 0) or inputs (1) at `index`."""
-    new = nn.Linear(
+    new = Linear(
         len(index) if dim == 1 else layer.in_features,
         len(index) if dim == 0 else layer.out_features,
         bias=layer.bias is not None,
@@ -39,3 +39,32 @@ def prune_conv1d(layer: Conv1D, index: Tensor, dim: int = 1) -> Conv1D:
     new.weight.data.copy_(weight)
     new.bias.data.copy_(layer.bias.data[index] if dim == 1 else layer.bias.data)
     return new.train(layer.training)
+
+
+class HeadPruning(nn.Module):
+    """An attention module that remembers which of its heads were removed, so that numbers keep their meaning."""
+
+    def __init__(self, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.pruned_heads: set[int] = set()
+
+    def prune(
+        self,
+        heads: Iterable[int],
+        inner: nn.Module,
+        inputs: tuple[str, ...],
+        outer: nn.Module,
+        output: str,
+        width: int,
+    ) -> None:
+        """Remove `heads` from the projections `inputs` of `inner` and from `output` of `outer`; a head has `width` channels."""
+        present = [head for head in range(self.num_heads) if head not in self.pruned_heads]
+        gone = [present.index(head) for head in sorted(set(heads)) if head in present]
+        if not gone:
+            return
+        index = kept_channels(gone, len(present), width, getattr(outer, output).weight.device)
+        for name in inputs:
+            setattr(inner, name, prune_linear(getattr(inner, name), index))
+        setattr(outer, output, prune_linear(getattr(outer, output), index, dim=1))
+        self.pruned_heads |= set(heads)

@@ -24,23 +24,31 @@ def base_frequencies(width: int, theta: float, device: Any = None) -> Tensor:
     return 1.0 / theta ** (torch.arange(0, width, 2, dtype=torch.float32, device=device) / width)
 
 
-def _default(width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any) -> Frequencies:
+def _default(
+    width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any
+) -> Frequencies:
     return base_frequencies(width, theta, device), 1.0
 
 
-def _linear(width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any) -> Frequencies:
+def _linear(
+    width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any
+) -> Frequencies:
     """Positions divided by the factor (position interpolation, arXiv 2306.15595)."""
     return base_frequencies(width, theta, device) / scaling["factor"], 1.0
 
 
-def _dynamic(width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any) -> Frequencies:
+def _dynamic(
+    width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any
+) -> Frequencies:
     """NTK-aware base that grows with the text once it is longer than the model was trained for."""
     factor = scaling["factor"]
     growth = factor * max(length, limit) / limit - (factor - 1)
     return base_frequencies(width, theta * growth ** (width / (width - 2)), device), 1.0
 
 
-def _yarn(width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any) -> Frequencies:
+def _yarn(
+    width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any
+) -> Frequencies:
     """Interpolates slow channels, keeps fast ones, with a ramp between them (YaRN, arXiv 2309.00071)."""
     original = scaling.get("original_max_position_embeddings") or limit
     factor = scaling["factor"]
@@ -53,7 +61,9 @@ def _yarn(width: int, theta: float, scaling: Mapping[str, Any], limit: int, leng
         low, high = math.floor(low), math.ceil(high)
     low, high = max(low, 0), min(high, width - 1)
     high = high + 0.001 if low == high else high
-    keep = 1 - ((torch.arange(width // 2, dtype=torch.float32, device=device) - low) / (high - low)).clamp(0, 1)
+    keep = 1 - (
+        (torch.arange(width // 2, dtype=torch.float32, device=device) - low) / (high - low)
+    ).clamp(0, 1)
     plain = base_frequencies(width, theta, device)
     return plain / factor * (1 - keep) + plain * keep, _yarn_attention(scaling, factor)
 
@@ -69,19 +79,25 @@ def _yarn_attention(scaling: Mapping[str, Any], factor: float) -> float:
     return scale(1.0)
 
 
-def _longrope(width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any) -> Frequencies:
+def _longrope(
+    width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any
+) -> Frequencies:
     """One searched divisor per channel, a set for short texts and a set for long ones (LongRoPE, arXiv 2402.13753)."""
     original = scaling.get("original_max_position_embeddings")
     factor = limit / original if original else scaling.get("factor") or 1.0
     original = original or limit
-    divisors = torch.tensor(scaling["long_factor" if length > original else "short_factor"], device=device)
+    divisors = torch.tensor(
+        scaling["long_factor" if length > original else "short_factor"], device=device
+    )
     attention = scaling.get("attention_factor")
     if attention is None:
         attention = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(original))
     return base_frequencies(width, theta, device) / divisors.float(), attention
 
 
-def _llama3(width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any) -> Frequencies:
+def _llama3(
+    width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any
+) -> Frequencies:
     """Slow channels divided by the factor, fast ones kept, a smooth step between the two wavelengths (Llama 3.1)."""
     plain = base_frequencies(width, theta, device)
     turns = scaling["original_max_position_embeddings"] * plain / (2 * math.pi)
@@ -110,7 +126,11 @@ class RotaryEmbedding(nn.Module):
     inv_freq: Tensor
 
     def __init__(
-        self, width: int, theta: float = 10000.0, limit: int = 2048, scaling: Mapping[str, Any] | None = None
+        self,
+        width: int,
+        theta: float = 10000.0,
+        limit: int = 2048,
+        scaling: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.width, self.theta, self.limit, self.scaling = width, theta, limit, dict(scaling or {})
@@ -132,9 +152,13 @@ class RotaryEmbedding(nn.Module):
     def frequencies(self, length: int, device: Any) -> Frequencies:
         """Inverse frequencies and cosine factor for a text of `length` positions."""
         try:
-            return SCALINGS[self.kind](self.width, self.theta, self.scaling, self.limit, length, device)
+            return SCALINGS[self.kind](
+                self.width, self.theta, self.scaling, self.limit, length, device
+            )
         except KeyError as missing:
-            raise ConfigError(f"rope_scaling of type {self.kind!r} lacks the key {missing}.") from None
+            raise ConfigError(
+                f"rope_scaling of type {self.kind!r} lacks the key {missing}."
+            ) from None
 
     @torch.no_grad()
     def forward(self, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,7 +180,11 @@ def rotate_half(x: Tensor) -> Tensor:
     return torch.cat((-second, first), -1)
 
 
-def apply_rotary(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, heads_dim: int = 1) -> tuple[Tensor, Tensor]:
+def apply_rotary(
+    query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, heads_dim: int = 1
+) -> tuple[Tensor, Tensor]:
     """Rotate query (B, H, T, E) and key (B, K, T, E); `heads_dim` is where their heads are."""
     cos, sin = cos.unsqueeze(heads_dim), sin.unsqueeze(heads_dim)
-    return torch.addcmul(query * cos, rotate_half(query), sin), torch.addcmul(key * cos, rotate_half(key), sin)
+    return torch.addcmul(query * cos, rotate_half(query), sin), torch.addcmul(
+        key * cos, rotate_half(key), sin
+    )

@@ -11,7 +11,12 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from dovetail.caches import Cache
-from dovetail.heads import ForCausalLM, ForQuestionAnswering, ForSequenceClassification, ForTokenClassification
+from dovetail.heads import (
+    ForCausalLM,
+    ForQuestionAnswering,
+    ForSequenceClassification,
+    ForTokenClassification,
+)
 from dovetail.layers.attention import attention
 from dovetail.layers.mlp import GatedMLP
 from dovetail.layers.norms import RMSNorm
@@ -30,7 +35,10 @@ class LlamaAttention(nn.Module):
     def __init__(self, config: LlamaConfig, layer_idx: int) -> None:
         super().__init__()
         self.config, self.layer_idx, self.head_dim = config, layer_idx, config.head_dim
-        queries, keys = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
+        queries, keys = (
+            config.num_attention_heads * config.head_dim,
+            config.num_key_value_heads * config.head_dim,
+        )
         self.q_proj = Linear(config.hidden_size, queries, bias=config.attention_bias)
         self.k_proj = Linear(config.hidden_size, keys, bias=config.attention_bias)
         self.v_proj = Linear(config.hidden_size, keys, bias=config.attention_bias)
@@ -46,7 +54,9 @@ class LlamaAttention(nn.Module):
         recorder: Recorder | None = None,
     ) -> Tensor:
         query, key, value = (
-            projection(hidden_states).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, H or K, T, E)
+            projection(hidden_states)
+            .unflatten(-1, (-1, self.head_dim))
+            .transpose(1, 2)  # (B, H or K, T, E)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
         query, key = apply_rotary(query, key, *rotary)
@@ -70,12 +80,16 @@ class LlamaDecoderLayer(nn.Module):
     def __init__(self, config: LlamaConfig, layer_idx: int) -> None:
         super().__init__()
         self.self_attn = LlamaAttention(config, layer_idx)
-        self.mlp = GatedMLP(config.hidden_size, config.intermediate_size, config.hidden_act, config.mlp_bias)
+        self.mlp = GatedMLP(
+            config.hidden_size, config.intermediate_size, config.hidden_act, config.mlp_bias
+        )
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, hidden_states: Tensor, **attention_inputs: Any) -> Tensor:
-        hidden_states = hidden_states + self.self_attn(self.input_layernorm(hidden_states), **attention_inputs)
+        hidden_states = hidden_states + self.self_attn(
+            self.input_layernorm(hidden_states), **attention_inputs
+        )
         return hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
 
 
@@ -92,7 +106,9 @@ class LlamaModel(LlamaPreTrainedModel):
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
-        self.layers = nn.ModuleList(LlamaDecoderLayer(config, index) for index in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(
+            LlamaDecoderLayer(config, index) for index in range(config.num_hidden_layers)
+        )
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.rotary_emb = RotaryEmbedding(
             config.head_dim, config.rope_theta, config.max_position_embeddings, config.rope_scaling
@@ -116,18 +132,26 @@ class LlamaModel(LlamaPreTrainedModel):
         cache = self.open_cache(past_key_values, use_cache)
         cache_position = self.positions(hidden_states, cache, cache_position)
         mask = causal_mask(
-            hidden_states, attention_mask, cache=cache, cache_position=cache_position, position_ids=position_ids
+            hidden_states,
+            attention_mask,
+            cache=cache,
+            cache_position=cache_position,
+            position_ids=position_ids,
         )
         hidden_states = self.run_layers(
             self.layers,
             hidden_states,
-            rotary=self.rotary_emb(hidden_states, cache_position[None] if position_ids is None else position_ids),
+            rotary=self.rotary_emb(
+                hidden_states, cache_position[None] if position_ids is None else position_ids
+            ),
             mask=mask,
             past_key_values=cache,
             cache_position=cache_position,
             recorder=recorder,
         )
-        return BaseModelOutputWithPast(last_hidden_state=self.norm(hidden_states), past_key_values=cache)
+        return BaseModelOutputWithPast(
+            last_hidden_state=self.norm(hidden_states), past_key_values=cache
+        )
 
 
 class LlamaForCausalLM(ForCausalLM, LlamaPreTrainedModel):
