@@ -178,6 +178,19 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "ProcessorMixin",
         "SequenceFeatureExtractor",
     ),
+    "tokenizers": (
+        "AddedToken",
+        "BatchEncoding",
+        "CharSpan",
+        "PreTrainedTokenizer",
+        "PreTrainedTokenizerBase",
+        "PreTrainedTokenizerFast",
+        "SpecialTokensMixin",
+        "TensorType",
+        "TokenSpan",
+        "TokenizersBackend",
+    ),
+    "tokenizers.convert": ("SLOW_TO_FAST_CONVERTERS", "convert_slow_tokenizer"),
 }
 """Module of the core to the names it adds to ``from dovetail import ...``."""
 
