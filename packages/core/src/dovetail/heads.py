@@ -27,8 +27,10 @@ from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import (
     CausalLMOutputWithCrossAttentions,
     CausalLMOutputWithPast,
+    MaskedLMOutput,
     ModelOutput,
     MultipleChoiceModelOutput,
+    NextSentencePredictorOutput,
     QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
     SequenceClassifierOutputWithPast,
@@ -108,6 +110,45 @@ class ForCausalLM(TaskHead, GenerationMixin):
     def logits(self, hidden_states: Tensor) -> Tensor:
         """Next-token logits of `hidden_states` (B, T, D)."""
         return self.lm_head(hidden_states)
+
+
+class ForMaskedLM(TaskHead):
+    """Prediction of masked tokens; a family defines `logits`."""
+
+    @task_head
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> ModelOutput:
+        """Logits (B, T, V); the loss counts the positions whose label is not -100."""
+        outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
+        logits = self.logits(outputs[0])
+        loss = None if labels is None else language_modeling_loss(logits, labels, shift=False)
+        return MaskedLMOutput(loss=loss, logits=logits, **self.recorded(outputs, STATES))
+
+
+class ForNextSentencePrediction(TaskHead):
+    """Whether the second sentence follows the first; a family defines `logits` of the pooled text."""
+
+    @task_head
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> ModelOutput:
+        """Logits (B, 2), index 0 for "follows", and their cross-entropy with `labels` (B,)."""
+        outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
+        logits = self.logits(outputs.pooler_output)
+        loss = None if labels is None else nn.functional.cross_entropy(logits, labels.view(-1))
+        recorded = self.recorded(outputs, STATES)
+        return NextSentencePredictorOutput(loss=loss, logits=logits, **recorded)
 
 
 class ForSequenceClassification(TaskHead):

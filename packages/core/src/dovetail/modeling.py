@@ -11,13 +11,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dovetail import logging
-from dovetail.caches import Cache, DynamicCache
+from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache
 from dovetail.configs import PretrainedConfig
+from dovetail.context import Context
 from dovetail.errors import ConfigTypeError
 from dovetail.hub import PushToHubMixin
 from dovetail.layers.attention import implementation_named
 from dovetail.layers.norms import RMSNorm
 from dovetail.layers.projections import Conv1D
+from dovetail.masks import bidirectional_mask, causal_mask
 from dovetail.recording import Recorder
 from dovetail.resizing import resize_embedding, resize_output
 
@@ -54,7 +56,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     _no_split_modules: ClassVar[list[str] | None] = None
     _keep_in_fp32_modules: ClassVar[list[str] | None] = None
     _auto_class: ClassVar[str | None] = None
-    _checkpoint: Callable[..., Any] = staticmethod(partial(checkpoint, use_reentrant=True))
+    _checkpoint: Callable[..., Any] = staticmethod(partial(checkpoint, use_reentrant=False))
 
     def __init__(self, config: Any, *inputs: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -306,10 +308,15 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     def gradient_checkpointing_enable(
         self, gradient_checkpointing_kwargs: dict[str, Any] | None = None
     ) -> None:
-        """Recompute activations in the backward pass instead of keeping them; arguments go to ``torch.utils.checkpoint``."""
+        """Recompute activations in the backward pass instead of keeping them; arguments go to ``torch.utils.checkpoint``.
+
+        Always without re-entering autograd: results are the same, and gradients reach an encoder's states.
+        """
         if not self.supports_gradient_checkpointing:
             raise ValueError(f"{type(self).__name__} does not support gradient checkpointing.")
-        run = partial(checkpoint, **(gradient_checkpointing_kwargs or {"use_reentrant": False}))
+        run = partial(
+            checkpoint, **(gradient_checkpointing_kwargs or {}) | {"use_reentrant": False}
+        )
         self._set_checkpointing(True, run)
 
     def gradient_checkpointing_disable(self) -> None:
@@ -358,27 +365,90 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     # For the forward passes of model files
 
     def run_layers(
-        self,
-        layers: Iterable[nn.Module],
-        hidden_states: Tensor,
-        *args: Any,
-        recorder: Recorder | None = None,
-        **kwargs: Any,
+        self, layers: Iterable[nn.Module], hidden_states: Tensor, context: Context
     ) -> Tensor:
-        """Run `hidden_states` (B, T, D) through `layers`, each called as ``layer(hidden_states, *args, recorder=…, **kwargs)``.
+        """Run `hidden_states` (B, T, D) through `layers`, each called as ``layer(hidden_states, context)``.
 
         Notes the input of each layer for ``output_hidden_states`` and applies gradient checkpointing.
         """
         recompute = self.gradient_checkpointing and self.training
         for layer in layers:
-            if recorder is not None:
-                recorder.add_hidden_state(hidden_states)
+            if context.recorder is not None:
+                context.recorder.add_hidden_state(hidden_states)
             if recompute:
-                call = partial(layer.__call__, recorder=recorder, **kwargs)
-                hidden_states = self._checkpoint(call, hidden_states, *args)
+                hidden_states = self._checkpoint(layer.__call__, hidden_states, context)
             else:
-                hidden_states = layer(hidden_states, *args, recorder=recorder, **kwargs)
+                hidden_states = layer(hidden_states, context)
         return hidden_states
+
+    def decoder_context(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None,
+        *,
+        past_key_values: Any = None,
+        use_cache: bool | None = None,
+        cache_position: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        window: int | None = None,
+        recorder: Recorder | None = None,
+        head_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        cross_head_mask: Tensor | None = None,
+    ) -> Context:
+        """Context of a decoder over `hidden_states` (B, T, D): causal within `window`, with cache and, if given, an encoder."""
+        kind = DynamicCache if encoder_hidden_states is None else EncoderDecoderCache
+        cache = self.open_cache(past_key_values, use_cache, kind)
+        if cache_position is None:
+            start = 0 if cache is None else cache.get_seq_length()
+            cache_position = torch.arange(
+                start, start + hidden_states.shape[1], device=hidden_states.device
+            )
+        encoder_mask = None
+        if encoder_hidden_states is not None:
+            encoder_mask = bidirectional_mask(
+                hidden_states, encoder_attention_mask, encoder_hidden_states.shape[1]
+            )
+        return Context(
+            self.config._attn_implementation,
+            position_ids=cache_position[None] if position_ids is None else position_ids,
+            positions=cache_position,
+            mask=causal_mask(
+                hidden_states,
+                attention_mask,
+                cache=cache,
+                cache_position=cache_position,
+                position_ids=position_ids,
+                window=window,
+            ),
+            cache=cache,
+            recorder=recorder,
+            head_mask=self.expand_head_mask(head_mask),
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_mask=encoder_mask,
+            cross_head_mask=self.expand_head_mask(cross_head_mask),
+        )
+
+    def encoder_context(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None,
+        *,
+        position_ids: Tensor | None = None,
+        recorder: Recorder | None = None,
+        head_mask: Tensor | None = None,
+    ) -> Context:
+        """Context of an encoder over `hidden_states` (B, T, D), in which only padding is hidden."""
+        positions = torch.arange(hidden_states.shape[1], device=hidden_states.device)
+        return Context(
+            self.config._attn_implementation,
+            position_ids=positions[None] if position_ids is None else position_ids,
+            positions=positions,
+            mask=bidirectional_mask(hidden_states, attention_mask),
+            recorder=recorder,
+            head_mask=self.expand_head_mask(head_mask),
+        )
 
     def embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         """Token embeddings (B, T, D) of exactly one of `input_ids` (B, T) and `inputs_embeds` (B, T, D)."""
@@ -410,13 +480,3 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             else head_mask.expand(self.config.num_hidden_layers, -1)
         )
         return rows[..., None, None]
-
-    @staticmethod
-    def positions(
-        hidden_states: Tensor, cache: Cache | None, cache_position: Tensor | None = None
-    ) -> Tensor:
-        """Positions (T,) of `hidden_states` (B, T, D) in the whole text."""
-        if cache_position is not None:
-            return cache_position
-        start = 0 if cache is None else cache.get_seq_length()
-        return torch.arange(start, start + hidden_states.shape[1], device=hidden_states.device)

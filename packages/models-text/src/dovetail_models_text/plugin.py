@@ -129,7 +129,7 @@ def _task(
 ) -> PipelineDeclaration:
     """The declaration of a task whose class is called as the task is: ``fill-mask``,
     `FillMaskPipeline`."""
-    name = "".join(word.capitalize() for word in task.split("-"))
+    name = task.title().replace("-", "")
     return PipelineDeclaration(
         task,
         pipeline=f"{PACKAGE}.pipelines.{module or task.replace('-', '_')}:{name}Pipeline",

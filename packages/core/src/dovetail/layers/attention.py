@@ -219,6 +219,11 @@ def flash_attention(
     return flash(query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap)
 
 
+def split_heads(states: Tensor, width: int) -> Tensor:
+    """Split (B, T, H * `width`) into heads: (B, H, T, `width`)."""
+    return states.unflatten(-1, (-1, width)).transpose(1, 2)
+
+
 def repeat_heads(states: Tensor, heads: int) -> Tensor:
     """Repeat (B, K, S, E) to (B, `heads`, S, E), each key-value head for its group of query heads."""
     repeats = heads // states.shape[1]

@@ -49,6 +49,11 @@ class HeadPruning(nn.Module):
         self.num_heads = num_heads
         self.pruned_heads: set[int] = set()
 
+    @property
+    def present_heads(self) -> list[int]:
+        """Numbers of the heads that are left."""
+        return [head for head in range(self.num_heads) if head not in self.pruned_heads]
+
     def prune(
         self,
         heads: Iterable[int],
@@ -59,7 +64,7 @@ class HeadPruning(nn.Module):
         width: int,
     ) -> None:
         """Remove `heads` from the projections `inputs` of `inner` and from `output` of `outer`; a head has `width` channels."""
-        present = [head for head in range(self.num_heads) if head not in self.pruned_heads]
+        present = self.present_heads
         gone = [present.index(head) for head in sorted(set(heads)) if head in present]
         if not gone:
             return

@@ -13,29 +13,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache
-from dovetail.generation import GenerationMixin
+from dovetail.caches import Cache
+from dovetail.context import Context
 from dovetail.heads import (
     STATES,
+    ForCausalLM,
+    ForMaskedLM,
     ForMultipleChoice,
+    ForNextSentencePrediction,
     ForQuestionAnswering,
     ForTokenClassification,
     PooledClassification,
     TaskHead,
 )
 from dovetail.layers.activations import activation
-from dovetail.layers.attention import attention
+from dovetail.layers.attention import split_heads
 from dovetail.layers.projections import Linear
 from dovetail.layers.pruning import HeadPruning
 from dovetail.losses import language_modeling_loss
-from dovetail.masks import Mask, bidirectional_mask, causal_mask
 from dovetail.modeling import INPUT_EMBEDDINGS, PreTrainedModel
 from dovetail.outputs import (
     BaseModelOutputWithPoolingAndCrossAttentions,
-    CausalLMOutputWithCrossAttentions,
-    MaskedLMOutput,
     ModelOutput,
-    NextSentencePredictorOutput,
     Tensors,
 )
 from dovetail.recording import Recorder, backbone, task_head
@@ -83,44 +82,25 @@ class BertSelfAttention(nn.Module):
                 2 * config.max_position_embeddings - 1, self.head_dim
             )
 
-    def forward(
-        self,
-        hidden_states: Tensor,
-        mask: Mask | None,
-        head_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        recorder: Recorder | None = None,
-    ) -> Tensor:
-        query = self.split(self.query(hidden_states))
-        if encoder_hidden_states is None:
-            key, value = self.keys(hidden_states)
-            if past_key_values is not None:
-                key, value = past_key_values.update(key, value, self.layer_idx)
-        elif isinstance(past_key_values, EncoderDecoderCache):
-            key, value = past_key_values.cross(
-                self.layer_idx, lambda: self.keys(encoder_hidden_states)
-            )
-        else:
-            key, value = self.keys(encoder_hidden_states)
-        return attention(
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        query = split_heads(self.query(hidden_states), self.head_dim)
+        key, value = context.keys_and_values(
+            self.project, hidden_states, self.layer_idx, self.cross
+        )
+        return context.attend(
             query,
             key,
             value,
-            mask,
+            self.layer_idx,
             bias=None if self.relative == "absolute" else self.distance_bias(query, key),
-            dropout=self.config.attention_probs_dropout_prob if self.training else 0.0,
-            head_mask=None if head_mask is None else head_mask[self.layer_idx],
-            implementation=self.config._attn_implementation,
-            recorder=recorder,
-            record_as="cross_attentions" if self.cross else "attentions",
+            dropout=self.config.attention_probs_dropout_prob * self.training,
+            cross=self.cross,
         )
 
-    def split(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, H, T, E)
-
-    def keys(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        return self.split(self.key(states)), self.split(self.value(states))
+    def project(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, S, E) of `states` (B, S, D)."""
+        width = self.head_dim
+        return split_heads(self.key(states), width), split_heads(self.value(states), width)
 
     def distance_bias(self, query: Tensor, key: Tensor) -> Tensor:
         """Scores (B, H, T, S) of how far apart tokens are, as seen by the query and, if so configured, by the key."""
@@ -157,8 +137,8 @@ class BertAttention(HeadPruning):
         self.self = BertSelfAttention(config, layer_idx, cross)
         self.output = BertOutput(config, config.hidden_size)
 
-    def forward(self, hidden_states: Tensor, mask: Mask | None, **attention_inputs: Any) -> Tensor:
-        return self.output(self.self(hidden_states, mask, **attention_inputs), hidden_states)
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        return self.output(self.self(hidden_states, context), hidden_states)
 
     def prune_heads(self, heads: list[int]) -> None:
         """Remove `heads`, numbered as before any pruning."""
@@ -190,22 +170,10 @@ class BertLayer(nn.Module):
         self.intermediate = BertIntermediate(config)
         self.output = BertOutput(config, config.intermediate_size)
 
-    def forward(
-        self,
-        hidden_states: Tensor,
-        mask: Mask | None,
-        encoder_hidden_states: Tensor | None = None,
-        encoder_mask: Mask | None = None,
-        **attention_inputs: Any,
-    ) -> Tensor:
-        hidden_states = self.attention(hidden_states, mask, **attention_inputs)
-        if encoder_hidden_states is not None:
-            hidden_states = self.crossattention(
-                hidden_states,
-                encoder_mask,
-                encoder_hidden_states=encoder_hidden_states,
-                **attention_inputs,
-            )
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        hidden_states = self.attention(hidden_states, context)
+        if context.encoder_hidden_states is not None:
+            hidden_states = self.crossattention(hidden_states, context)
         return self.output(self.intermediate(hidden_states), hidden_states)
 
 
@@ -274,38 +242,26 @@ class BertModel(BertPreTrainedModel):
     ) -> BaseModelOutputWithPoolingAndCrossAttentions:
         """Hidden states (B, T, D) and the pooled first token (B, D)."""
         tokens = self.embed(input_ids, inputs_embeds)
-        kind = DynamicCache if encoder_hidden_states is None else EncoderDecoderCache
-        cache = (
-            self.open_cache(past_key_values, use_cache, kind) if self.config.is_decoder else None
-        )
-        cache_position = self.positions(tokens, cache, cache_position)
-        if position_ids is None:
-            position_ids = cache_position[None]
-        hidden_states = self.embeddings(tokens, token_type_ids, position_ids)
+        shared = {"position_ids": position_ids, "head_mask": head_mask, "recorder": recorder}
         if self.config.is_decoder:
-            mask = causal_mask(
-                hidden_states, attention_mask, cache=cache, cache_position=cache_position
+            context = self.decoder_context(
+                tokens,
+                attention_mask,
+                past_key_values=past_key_values,
+                use_cache=use_cache,
+                cache_position=cache_position,
+                encoder_hidden_states=encoder_hidden_states,
+                encoder_attention_mask=encoder_attention_mask,
+                **shared,
             )
         else:
-            mask = bidirectional_mask(hidden_states, attention_mask)
-        encoder_mask = None
-        if encoder_hidden_states is not None:
-            encoder_mask = bidirectional_mask(
-                hidden_states, encoder_attention_mask, encoder_hidden_states.shape[1]
-            )
-        hidden_states = self.run_layers(
-            self.encoder.layer,
-            hidden_states,
-            mask,
-            head_mask=self.expand_head_mask(head_mask),
-            past_key_values=cache,
-            encoder_hidden_states=encoder_hidden_states,
-            encoder_mask=encoder_mask,
-            recorder=recorder,
-        )
-        pooled = None if self.pooler is None else self.pooler(hidden_states)
+            context = self.encoder_context(tokens, attention_mask, **shared)
+        hidden_states = self.embeddings(tokens, token_type_ids, context.position_ids)
+        hidden_states = self.run_layers(self.encoder.layer, hidden_states, context)
         return BaseModelOutputWithPoolingAndCrossAttentions(
-            last_hidden_state=hidden_states, pooler_output=pooled, past_key_values=cache
+            last_hidden_state=hidden_states,
+            pooler_output=None if self.pooler is None else self.pooler(hidden_states),
+            past_key_values=context.cache,
         )
 
 
@@ -363,45 +319,20 @@ class BertForTokens(TaskHead, BertPreTrainedModel):
     def build_head(self) -> None:
         self.cls = BertHeads(self.config)
 
+    def logits(self, hidden_states: Tensor) -> Tensor:
+        """Token logits of `hidden_states` (B, T, D)."""
+        return self.cls.predictions(hidden_states)
+
     def _after_resize(self, size: int) -> None:
         self.cls.predictions.bias = self.cls.predictions.decoder.bias
 
 
-class BertForMaskedLM(BertForTokens):
-    @task_head
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *,
-        labels: Tensor | None = None,
-        **kwargs: Any,
-    ) -> MaskedLMOutput:
-        """Logits (B, T, V); the loss counts the positions whose label is not -100."""
-        outputs = self.bert(input_ids, attention_mask, return_dict=True, **kwargs)
-        logits = self.cls.predictions(outputs.last_hidden_state)
-        loss = None if labels is None else language_modeling_loss(logits, labels, shift=False)
-        return MaskedLMOutput(loss=loss, logits=logits, **self.recorded(outputs, STATES))
+class BertForMaskedLM(BertForTokens, ForMaskedLM):
+    """Prediction of masked tokens."""
 
 
-class BertLMHeadModel(BertForTokens, GenerationMixin):
+class BertLMHeadModel(BertForTokens, ForCausalLM):
     """Left-to-right language modelling; set ``config.is_decoder``."""
-
-    @task_head
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *,
-        labels: Tensor | None = None,
-        **kwargs: Any,
-    ) -> CausalLMOutputWithCrossAttentions:
-        """Logits (B, T, V) and the loss of predicting each next token."""
-        outputs = self.bert(input_ids, attention_mask, return_dict=True, **kwargs)
-        logits = self.cls.predictions(outputs.last_hidden_state)
-        loss = None if labels is None else language_modeling_loss(logits, labels)
-        recorded = self.recorded(outputs, ("past_key_values", *STATES, "cross_attentions"))
-        return CausalLMOutputWithCrossAttentions(loss=loss, logits=logits, **recorded)
 
 
 @dataclass
@@ -447,28 +378,17 @@ class BertForPreTraining(BertForTokens):
         )
 
 
-class BertForNextSentencePrediction(TaskHead, BertPreTrainedModel):
+class BertForNextSentencePrediction(ForNextSentencePrediction, BertPreTrainedModel):
+    """Whether the second sentence follows the first."""
+
     body_class = BertModel
 
     def build_head(self) -> None:
         self.cls = BertHeads(self.config, predictions=False, next_sentence=True)
 
-    @task_head
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *,
-        labels: Tensor | None = None,
-        **kwargs: Any,
-    ) -> NextSentencePredictorOutput:
-        """Logits (B, 2): index 0 says that the second sentence follows the first."""
-        outputs = self.bert(input_ids, attention_mask, return_dict=True, **kwargs)
-        logits = self.cls.seq_relationship(outputs.pooler_output)
-        loss = None if labels is None else F.cross_entropy(logits, labels.view(-1))
-        return NextSentencePredictorOutput(
-            loss=loss, logits=logits, **self.recorded(outputs, STATES)
-        )
+    def logits(self, pooled: Tensor) -> Tensor:
+        """Logits (B, 2) of the pooled text."""
+        return self.cls.seq_relationship(pooled)
 
 
 class BertForSequenceClassification(PooledClassification, BertPreTrainedModel):

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache
+from dovetail.caches import Cache
+from dovetail.context import Context
 from dovetail.heads import (
     STATES,
     ForCausalLM,
@@ -22,12 +23,10 @@ from dovetail.heads import (
     ForTokenClassification,
 )
 from dovetail.layers.activations import activation
-from dovetail.layers.attention import attention
 from dovetail.layers.projections import Conv1D
 from dovetail.layers.pruning import kept_channels, prune_conv1d
 from dovetail.layers.summary import SequenceSummary
 from dovetail.losses import language_modeling_loss
-from dovetail.masks import Mask, bidirectional_mask, causal_mask
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import BaseModelOutputWithPastAndCrossAttentions, ModelOutput, Tensors
 from dovetail.recording import Recorder, backbone, task_head
@@ -51,54 +50,35 @@ class GPT2Attention(nn.Module):
             self.scale /= layer_idx + 1
         self.pruned_heads: set[int] = set()
 
-    def forward(
-        self,
-        hidden_states: Tensor,
-        mask: Mask | None,
-        head_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        cache_position: Tensor | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        recorder: Recorder | None = None,
-    ) -> Tensor:
-        if encoder_hidden_states is None:
-            query, key, value = self.split(self.c_attn(hidden_states), 3)
-            if past_key_values is not None:
-                key, value = past_key_values.update(key, value, self.layer_idx, cache_position)
-        else:
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        if self.cross:
             (query,) = self.split(self.q_attn(hidden_states), 1)
-            key, value = self.encoder_keys(encoder_hidden_states, past_key_values)
-        dtype = query.dtype
+            key, value = context.keys_and_values(
+                self.project, hidden_states, self.layer_idx, cross=True
+            )
+        else:
+            query, key, value = self.split(self.c_attn(hidden_states), 3)
+            key, value = context.remember(key, value, self.layer_idx)
         if self.config.reorder_and_upcast_attn:
             query, key, value = query.float(), key.float(), value.float()
-        output = attention(
+        output = context.attend(
             query,
             key,
             value,
-            mask,
+            self.layer_idx,
             scale=self.scale,
-            dropout=self.config.attn_pdrop if self.training else 0.0,
-            head_mask=None if head_mask is None else head_mask[self.layer_idx],
-            implementation=self.config._attn_implementation,
-            recorder=recorder,
-            record_as="cross_attentions" if self.cross else "attentions",
+            dropout=self.config.attn_pdrop * self.training,
+            cross=self.cross,
         )
-        return self.resid_dropout(self.c_proj(output.to(dtype)))
+        return self.resid_dropout(self.c_proj(output.to(hidden_states.dtype)))
 
     def split(self, states: Tensor, parts: int) -> tuple[Tensor, ...]:
         """`parts` tensors (B, H, T, E) from one fused projection."""
         return states.unflatten(-1, (parts, -1, self.head_dim)).permute(2, 0, 3, 1, 4).unbind()
 
-    def encoder_keys(
-        self, encoder_hidden_states: Tensor, cache: Cache | None
-    ) -> tuple[Tensor, Tensor]:
-        def make() -> tuple[Tensor, Tensor]:
-            key, value = self.split(self.c_attn(encoder_hidden_states), 2)
-            return key, value
-
-        return (
-            cache.cross(self.layer_idx, make) if isinstance(cache, EncoderDecoderCache) else make()
-        )
+    def project(self, states: Tensor) -> tuple[Tensor, ...]:
+        """Keys and values (B, H, S, E) of an encoder's states (B, S, D)."""
+        return self.split(self.c_attn(states), 2)
 
     def prune_heads(self, heads: list[int]) -> None:
         """Remove `heads`, numbered as before any pruning."""
@@ -142,22 +122,11 @@ class GPT2Block(nn.Module):
             self.ln_cross_attn = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.mlp = GPT2MLP(config)
 
-    def forward(
-        self,
-        hidden_states: Tensor,
-        mask: Mask | None,
-        encoder_hidden_states: Tensor | None = None,
-        encoder_mask: Mask | None = None,
-        **attention_inputs: Any,
-    ) -> Tensor:
-        hidden_states = hidden_states + self.attn(
-            self.ln_1(hidden_states), mask, **attention_inputs
-        )
-        if encoder_hidden_states is not None:
-            attention_inputs["encoder_hidden_states"] = encoder_hidden_states
-            hidden_states = hidden_states + self.crossattention(
-                self.ln_cross_attn(hidden_states), encoder_mask, **attention_inputs
-            )
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        hidden_states = hidden_states + self.attn(self.ln_1(hidden_states), context)
+        if context.encoder_hidden_states is not None:
+            normed = self.ln_cross_attn(hidden_states)
+            hidden_states = hidden_states + self.crossattention(normed, context)
         return hidden_states + self.mlp(self.ln_2(hidden_states))
 
 
@@ -212,43 +181,23 @@ class GPT2Model(GPT2PreTrainedModel):
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Hidden states (B, T, D); segments (`token_type_ids`) are embedded like tokens, as GPT-2 has it."""
         tokens = self.embed(input_ids, inputs_embeds)
-        cache = self.open_cache(
-            past_key_values,
-            use_cache,
-            DynamicCache if encoder_hidden_states is None else EncoderDecoderCache,
-        )
-        cache_position = self.positions(tokens, cache, cache_position)
-        hidden_states = tokens + self.wpe(
-            cache_position[None] if position_ids is None else position_ids
-        )
-        if token_type_ids is not None:
-            hidden_states = hidden_states + self.wte(token_type_ids)
-        mask = causal_mask(
-            hidden_states,
+        context = self.decoder_context(
+            tokens,
             attention_mask,
-            cache=cache,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
             cache_position=cache_position,
             position_ids=position_ids,
-        )
-        encoder_mask = None
-        if encoder_hidden_states is not None:
-            encoder_mask = bidirectional_mask(
-                hidden_states, encoder_attention_mask, encoder_hidden_states.shape[1]
-            )
-        hidden_states = self.run_layers(
-            self.h,
-            self.drop(hidden_states),
-            mask,
-            head_mask=self.expand_head_mask(head_mask),
-            past_key_values=cache,
-            cache_position=cache_position,
-            encoder_hidden_states=encoder_hidden_states,
-            encoder_mask=encoder_mask,
             recorder=recorder,
+            head_mask=head_mask,
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_attention_mask=encoder_attention_mask,
         )
-        return BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=self.ln_f(hidden_states), past_key_values=cache
-        )
+        hidden_states = tokens + self.wpe(context.position_ids)
+        if token_type_ids is not None:
+            hidden_states = hidden_states + self.wte(token_type_ids)
+        hidden_states = self.ln_f(self.run_layers(self.h, self.drop(hidden_states), context))
+        return BaseModelOutputWithPastAndCrossAttentions(hidden_states, context.cache)
 
 
 class GPT2LMHeadModel(ForCausalLM, GPT2PreTrainedModel):

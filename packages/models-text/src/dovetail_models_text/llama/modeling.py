@@ -6,23 +6,23 @@ B batch, T query length, D width, H heads, K key-value heads, E head width.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from dovetail.caches import Cache
+from dovetail.context import Context
 from dovetail.heads import (
     ForCausalLM,
     ForQuestionAnswering,
     ForSequenceClassification,
     ForTokenClassification,
 )
-from dovetail.layers.attention import attention
+from dovetail.layers.attention import split_heads
 from dovetail.layers.mlp import GatedMLP
 from dovetail.layers.norms import RMSNorm
 from dovetail.layers.projections import Linear
 from dovetail.layers.rotary import RotaryEmbedding, apply_rotary
-from dovetail.masks import Mask, causal_mask
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import BaseModelOutputWithPast
 from dovetail.recording import Recorder, backbone
@@ -44,34 +44,15 @@ class LlamaAttention(nn.Module):
         self.v_proj = Linear(config.hidden_size, keys, bias=config.attention_bias)
         self.o_proj = Linear(queries, config.hidden_size, bias=config.attention_bias)
 
-    def forward(
-        self,
-        hidden_states: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        mask: Mask | None,
-        past_key_values: Cache | None = None,
-        cache_position: Tensor | None = None,
-        recorder: Recorder | None = None,
-    ) -> Tensor:
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         query, key, value = (
-            projection(hidden_states)
-            .unflatten(-1, (-1, self.head_dim))
-            .transpose(1, 2)  # (B, H or K, T, E)
+            split_heads(projection(hidden_states), self.head_dim)  # (B, H or K, T, E)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        query, key = apply_rotary(query, key, *rotary)
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx, cache_position)
-        output = attention(
-            query,
-            key,
-            value,
-            mask,
-            dropout=self.config.attention_dropout if self.training else 0.0,
-            implementation=self.config._attn_implementation,
-            recorder=recorder,
-        )
-        return self.o_proj(output)
+        query, key = apply_rotary(query, key, *context.rotary)
+        key, value = context.remember(key, value, self.layer_idx)
+        dropout = self.config.attention_dropout * self.training
+        return self.o_proj(context.attend(query, key, value, self.layer_idx, dropout=dropout))
 
 
 class LlamaDecoderLayer(nn.Module):
@@ -86,10 +67,8 @@ class LlamaDecoderLayer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(self, hidden_states: Tensor, **attention_inputs: Any) -> Tensor:
-        hidden_states = hidden_states + self.self_attn(
-            self.input_layernorm(hidden_states), **attention_inputs
-        )
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        hidden_states = hidden_states + self.self_attn(self.input_layernorm(hidden_states), context)
         return hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
 
 
@@ -129,29 +108,18 @@ class LlamaModel(LlamaPreTrainedModel):
     ) -> BaseModelOutputWithPast:
         """Hidden states (B, T, D) of `input_ids` (B, T); arguments as everywhere in the field."""
         hidden_states = self.embed(input_ids, inputs_embeds)
-        cache = self.open_cache(past_key_values, use_cache)
-        cache_position = self.positions(hidden_states, cache, cache_position)
-        mask = causal_mask(
+        context = self.decoder_context(
             hidden_states,
             attention_mask,
-            cache=cache,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
             cache_position=cache_position,
             position_ids=position_ids,
-        )
-        hidden_states = self.run_layers(
-            self.layers,
-            hidden_states,
-            rotary=self.rotary_emb(
-                hidden_states, cache_position[None] if position_ids is None else position_ids
-            ),
-            mask=mask,
-            past_key_values=cache,
-            cache_position=cache_position,
             recorder=recorder,
         )
-        return BaseModelOutputWithPast(
-            last_hidden_state=self.norm(hidden_states), past_key_values=cache
-        )
+        context.rotary = self.rotary_emb(hidden_states, context.position_ids)
+        hidden_states = self.norm(self.run_layers(self.layers, hidden_states, context))
+        return BaseModelOutputWithPast(hidden_states, context.cache)
 
 
 class LlamaForCausalLM(ForCausalLM, LlamaPreTrainedModel):

@@ -12,37 +12,30 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from dovetail.caches import Cache, EncoderDecoderCache
-from dovetail.generation import GenerationMixin
-from dovetail.heads import STATES
+from dovetail.caches import Cache
+from dovetail.context import Context
+from dovetail.heads import ForTokenClassification
 from dovetail.layers.activations import activation
-from dovetail.layers.attention import attention
+from dovetail.layers.attention import split_heads
 from dovetail.layers.norms import RMSNorm
 from dovetail.layers.projections import Linear
 from dovetail.layers.pruning import HeadPruning
-from dovetail.losses import (
-    IGNORED,
-    language_modeling_loss,
-    question_answering_loss,
-    sequence_classification_loss,
-    token_classification_loss,
-)
-from dovetail.masks import Mask, bidirectional_mask, causal_mask
+from dovetail.losses import sequence_classification_loss
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import (
     BaseModelOutput,
     BaseModelOutputWithPastAndCrossAttentions,
-    ModelOutput,
-    Seq2SeqLMOutput,
-    Seq2SeqModelOutput,
-    Seq2SeqQuestionAnsweringModelOutput,
     Seq2SeqSequenceClassifierOutput,
-    TokenClassifierOutput,
     seq2seq_output,
 )
 from dovetail.recording import Recorder, backbone, task_head
+from dovetail.seq2seq import (
+    EncoderDecoderModel,
+    ForConditionalGeneration,
+    Seq2SeqBody,
+    Seq2SeqQuestionAnswering,
+)
 from dovetail_models_text.t5.configuration import T5Config
 
 
@@ -62,52 +55,30 @@ class T5Attention(HeadPruning):
                 config.relative_attention_num_buckets, config.num_heads
             )
 
-    def forward(
-        self,
-        hidden_states: Tensor,
-        mask: Mask | None,
-        bias: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        cache_position: Tensor | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        recorder: Recorder | None = None,
-    ) -> Tensor:
-        query = self.split(self.q(hidden_states))
-        if encoder_hidden_states is None:
-            key, value = self.keys(hidden_states)
-            if past_key_values is not None:
-                key, value = past_key_values.update(key, value, self.layer_idx, cache_position)
-        elif isinstance(past_key_values, EncoderDecoderCache):
-            key, value = past_key_values.cross(
-                self.layer_idx, lambda: self.keys(encoder_hidden_states)
-            )
-        else:
-            key, value = self.keys(encoder_hidden_states)
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        query = split_heads(self.q(hidden_states), self.config.d_kv)
+        key, value = context.keys_and_values(
+            self.project, hidden_states, self.layer_idx, self.cross
+        )
+        bias = None if self.cross else context.bias
         if bias is not None and self.pruned_heads:
-            bias = bias[
-                :, [head for head in range(self.num_heads) if head not in self.pruned_heads]
-            ]
-        output = attention(
+            bias = bias[:, self.present_heads]
+        output = context.attend(
             query,
             key,
             value,
-            mask,
+            self.layer_idx,
             scale=1.0,
-            dropout=self.config.dropout_rate if self.training else 0.0,
+            dropout=self.config.dropout_rate * self.training,
             bias=bias,
-            head_mask=None if head_mask is None else head_mask[self.layer_idx],
-            implementation=self.config._attn_implementation,
-            recorder=recorder,
-            record_as="cross_attentions" if self.cross else "attentions",
+            cross=self.cross,
         )
         return self.o(output)
 
-    def split(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (-1, self.config.d_kv)).transpose(1, 2)  # (B, H, T, E)
-
-    def keys(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        return self.split(self.k(states)), self.split(self.v(states))
+    def project(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, S, E) of `states` (B, S, D)."""
+        width = self.config.d_kv
+        return split_heads(self.k(states), width), split_heads(self.v(states), width)
 
     def position_bias(self, positions: Tensor, key_length: int) -> Tensor:
         """Bias (1, H, T, S) of queries at `positions` (T,) towards `key_length` keys."""
@@ -164,11 +135,9 @@ class T5Sublayer(nn.Module):
         self.layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
         self.dropout = nn.Dropout(config.dropout_rate)
 
-    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        function = getattr(self, self.name)
-        hidden_states = hidden_states + self.dropout(
-            function(self.layer_norm(hidden_states), *args, **kwargs)
-        )
+    def forward(self, hidden_states: Tensor, *context: Context) -> Tensor:
+        change = getattr(self, self.name)(self.layer_norm(hidden_states), *context)
+        hidden_states = hidden_states + self.dropout(change)
         if hidden_states.dtype == torch.float16:  # T5's activations overflow half precision
             limit = torch.finfo(torch.float16).max
             hidden_states = hidden_states.clamp(-limit, limit)
@@ -188,29 +157,10 @@ class T5Block(nn.Module):
         sublayers.append(T5Sublayer(config, "DenseReluDense", T5DenseReluDense(config)))
         self.layer = nn.ModuleList(sublayers)
 
-    def forward(
-        self,
-        hidden_states: Tensor,
-        mask: Mask | None,
-        encoder_mask: Mask | None,
-        *,
-        bias: Tensor,
-        head_mask: Tensor | None,
-        cross_head_mask: Tensor | None,
-        encoder_hidden_states: Tensor | None,
-        **attention_inputs: Any,
-    ) -> Tensor:
-        hidden_states = self.layer[0](
-            hidden_states, mask, bias=bias, head_mask=head_mask, **attention_inputs
-        )
-        if encoder_hidden_states is not None:
-            hidden_states = self.layer[1](
-                hidden_states,
-                encoder_mask,
-                head_mask=cross_head_mask,
-                encoder_hidden_states=encoder_hidden_states,
-                **attention_inputs,
-            )
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        hidden_states = self.layer[0](hidden_states, context)
+        if context.encoder_hidden_states is not None:
+            hidden_states = self.layer[1](hidden_states, context)
         return self.layer[-1](hidden_states)
 
 
@@ -287,45 +237,34 @@ class T5Stack(T5PreTrainedModel):
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Hidden states (B, T, D) of the tokens."""
         hidden_states = self.embed(input_ids, inputs_embeds)
-        cache = (
-            self.open_cache(past_key_values, use_cache, EncoderDecoderCache)
-            if self.config.is_decoder
-            else None
-        )
-        cache_position = self.positions(hidden_states, cache, cache_position)
-        encoder_mask = None
         if self.config.is_decoder:
-            mask = causal_mask(
-                hidden_states, attention_mask, cache=cache, cache_position=cache_position
+            context = self.decoder_context(
+                hidden_states,
+                attention_mask,
+                past_key_values=past_key_values,
+                use_cache=use_cache,
+                cache_position=cache_position,
+                recorder=recorder,
+                head_mask=head_mask,
+                encoder_hidden_states=encoder_hidden_states,
+                encoder_attention_mask=encoder_attention_mask,
+                cross_head_mask=cross_attn_head_mask,
             )
-            if encoder_hidden_states is not None:
-                keys = encoder_hidden_states.shape[1]
-                encoder_mask = bidirectional_mask(hidden_states, encoder_attention_mask, keys)
         else:
-            mask = bidirectional_mask(hidden_states, attention_mask)
+            context = self.encoder_context(
+                hidden_states, attention_mask, head_mask=head_mask, recorder=recorder
+            )
         length = hidden_states.shape[1]
-        keys = length if cache is None else cache.key_length(length)
-        hidden_states = self.run_layers(
-            self.block,
-            self.dropout(hidden_states),
-            mask,
-            encoder_mask,
-            bias=self.block[0].layer[0].SelfAttention.position_bias(cache_position, keys),
-            head_mask=self.expand_head_mask(head_mask),
-            cross_head_mask=self.expand_head_mask(cross_attn_head_mask),
-            encoder_hidden_states=encoder_hidden_states,
-            past_key_values=cache,
-            cache_position=cache_position,
-            recorder=recorder,
-        )
+        keys = length if context.cache is None else context.cache.key_length(length)
+        first = self.block[0].layer[0].SelfAttention
+        context.bias = first.position_bias(context.positions, keys)
+        hidden_states = self.run_layers(self.block, self.dropout(hidden_states), context)
         hidden_states = self.dropout(self.final_layer_norm(hidden_states))
-        return BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=hidden_states, past_key_values=cache
-        )
+        return BaseModelOutputWithPastAndCrossAttentions(hidden_states, context.cache)
 
 
-class T5EncoderDecoder(T5PreTrainedModel):
-    """Base of the models with both stacks, which share one embedding; `run` is their common forward pass."""
+class T5EncoderDecoder(T5PreTrainedModel, EncoderDecoderModel):
+    """Base of the models with both stacks, which share one embedding."""
 
     _shared_weights_keys: ClassVar[dict[str, str]] = {
         "encoder.embed_tokens.weight": "shared.weight",
@@ -340,81 +279,12 @@ class T5EncoderDecoder(T5PreTrainedModel):
         self.build_head()
         self.post_init()
 
-    def build_head(self) -> None:
-        """Create the layers after the decoder."""
-
-    def get_encoder(self) -> T5Stack:
-        """The encoder."""
-        return self.encoder
-
-    def get_decoder(self) -> T5Stack:
-        """The decoder."""
-        return self.decoder
-
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the shared embedding and both stacks' copies."""
         self.shared = self.encoder.embed_tokens = self.decoder.embed_tokens = value
 
     def _prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
         self.encoder._prune_heads(heads_to_prune)
-
-    def run(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        decoder_input_ids: Tensor | None = None,
-        decoder_attention_mask: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        decoder_head_mask: Tensor | None = None,
-        cross_attn_head_mask: Tensor | None = None,
-        encoder_outputs: Any = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: Tensor | None = None,
-        decoder_inputs_embeds: Tensor | None = None,
-        use_cache: bool | None = None,
-        cache_position: Tensor | None = None,
-        **recording: bool | None,
-    ) -> tuple[ModelOutput, ModelOutput]:
-        """Outputs of decoder and encoder; the encoder runs unless `encoder_outputs` are given."""
-        if encoder_outputs is None:
-            encoder_outputs = self.encoder(
-                input_ids,
-                attention_mask,
-                inputs_embeds=inputs_embeds,
-                head_mask=head_mask,
-                return_dict=True,
-                **recording,
-            )
-        elif not isinstance(encoder_outputs, ModelOutput):
-            encoder_outputs = BaseModelOutput(*encoder_outputs)
-        decoder_outputs = self.decoder(
-            decoder_input_ids,
-            decoder_attention_mask,
-            encoder_hidden_states=encoder_outputs[0],
-            encoder_attention_mask=attention_mask,
-            inputs_embeds=decoder_inputs_embeds,
-            head_mask=head_mask if decoder_head_mask is None else decoder_head_mask,
-            cross_attn_head_mask=cross_attn_head_mask,
-            past_key_values=past_key_values,
-            use_cache=use_cache,
-            cache_position=cache_position,
-            return_dict=True,
-            **recording,
-        )
-        return decoder_outputs, encoder_outputs
-
-    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
-        """Decoder inputs for `labels`: shifted right behind the start token."""
-        return self._shift_right(labels)
-
-    def _shift_right(self, input_ids: Tensor) -> Tensor:
-        start, pad = self.config.decoder_start_token_id, self.config.pad_token_id
-        if start is None:
-            raise ValueError(
-                "config.decoder_start_token_id is not set; T5 starts with its padding token: set it to pad_token_id."
-            )
-        shifted = F.pad(input_ids[..., :-1], (1, 0), value=start)
-        return shifted.masked_fill(shifted == IGNORED, pad)
 
 
 def _stack_config(config: T5Config, is_decoder: bool) -> T5Config:
@@ -427,84 +297,24 @@ def _stack_config(config: T5Config, is_decoder: bool) -> T5Config:
     return stack
 
 
-class T5Model(T5EncoderDecoder):
+class T5Model(Seq2SeqBody, T5EncoderDecoder):
     """Encoder and decoder without a head."""
 
-    @task_head
-    def forward(
-        self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **kwargs: Any
-    ) -> Seq2SeqModelOutput:
-        """Decoder states (B, T, D) and encoder states; arguments of `T5EncoderDecoder.run`."""
-        decoder, encoder = self.run(input_ids, attention_mask, **kwargs)
-        return seq2seq_output(
-            Seq2SeqModelOutput, decoder, encoder, last_hidden_state=decoder["last_hidden_state"]
-        )
 
+class T5ForConditionalGeneration(ForConditionalGeneration, T5EncoderDecoder):
+    """Text to text; an embedding that doubles as output layer is scaled back by the width."""
 
-class T5ForConditionalGeneration(T5EncoderDecoder, GenerationMixin):
     _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "shared.weight"}
 
-    def build_head(self) -> None:
-        self.lm_head = Linear(self.config.d_model, self.config.vocab_size, bias=False)
-
-    @task_head
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *,
-        decoder_input_ids: Tensor | None = None,
-        decoder_inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        **kwargs: Any,
-    ) -> Seq2SeqLMOutput:
-        """Logits (B, T, V); `labels` (B, T) give the loss and, shifted right, the decoder's input when it has none."""
-        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
-            decoder_input_ids = self._shift_right(labels)
-        decoder, encoder = self.run(
-            input_ids,
-            attention_mask,
-            decoder_input_ids,
-            decoder_inputs_embeds=decoder_inputs_embeds,
-            **kwargs,
-        )
-        logits = self.lm_head(_scaled(decoder["last_hidden_state"], self.config))
-        loss = None if labels is None else language_modeling_loss(logits, labels, shift=False)
-        return seq2seq_output(Seq2SeqLMOutput, decoder, encoder, loss=loss, logits=logits)
+    def logits(self, hidden_states: Tensor) -> Tensor:
+        """Token logits of `hidden_states` (B, T, D)."""
+        if self.config.tie_word_embeddings:  # Mesh TensorFlow's convention
+            hidden_states = hidden_states * self.config.d_model**-0.5
+        return self.lm_head(hidden_states)
 
 
-class T5ForQuestionAnswering(T5EncoderDecoder):
-    def build_head(self) -> None:
-        self.qa_outputs = Linear(self.config.d_model, 2)
-
-    @task_head
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *,
-        decoder_input_ids: Tensor | None = None,
-        decoder_inputs_embeds: Tensor | None = None,
-        start_positions: Tensor | None = None,
-        end_positions: Tensor | None = None,
-        **kwargs: Any,
-    ) -> Seq2SeqQuestionAnsweringModelOutput:
-        """Start and end logits (B, T) over the decoder's input, by default the question and text shifted right."""
-        if decoder_input_ids is None and decoder_inputs_embeds is None:
-            decoder_input_ids = _shifted_inputs(self, input_ids)
-        decoder, encoder = self.run(
-            input_ids,
-            attention_mask,
-            decoder_input_ids,
-            decoder_inputs_embeds=decoder_inputs_embeds,
-            **kwargs,
-        )
-        start, end = self.qa_outputs(decoder["last_hidden_state"]).unbind(-1)
-        loss = None
-        if start_positions is not None and end_positions is not None:
-            loss = question_answering_loss(start, end, start_positions, end_positions)
-        kind = Seq2SeqQuestionAnsweringModelOutput
-        return seq2seq_output(kind, decoder, encoder, loss=loss, start_logits=start, end_logits=end)
+class T5ForQuestionAnswering(Seq2SeqQuestionAnswering, T5EncoderDecoder):
+    """Where in the text an answer starts and ends."""
 
 
 class T5ClassificationHead(nn.Module):
@@ -517,7 +327,8 @@ class T5ClassificationHead(nn.Module):
         self.out_proj = Linear(config.d_model, config.num_labels)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(hidden_states)))))
+        hidden_states = torch.tanh(self.dense(self.dropout(hidden_states)))
+        return self.out_proj(self.dropout(hidden_states))
 
 
 class T5ForSequenceClassification(T5PreTrainedModel):
@@ -539,25 +350,23 @@ class T5ForSequenceClassification(T5PreTrainedModel):
         labels: Tensor | None = None,
         **kwargs: Any,
     ) -> Seq2SeqSequenceClassifierOutput:
-        """Logits (B, labels) and the loss by ``config.problem_type``; each text must have equally many end tokens."""
-        shifted = (
-            _shifted_inputs(self.transformer, input_ids)
-            if decoder_input_ids is None
-            else decoder_input_ids
+        """Logits (B, labels), by ``config.problem_type`` the loss; all texts need equally many ends."""
+        if decoder_input_ids is None:
+            decoder_input_ids = self.transformer.shift_right(input_ids)
+        decoder, encoder = self.transformer.run(
+            input_ids, attention_mask, decoder_input_ids, **kwargs
         )
-        decoder, encoder = self.transformer.run(input_ids, attention_mask, shifted, **kwargs)
         ends = input_ids == self.config.eos_token_id
-        if len(set(ends.sum(1).tolist())) != 1 or not ends.any():
+        if not ends.any() or len(ends.sum(1).unique()) != 1:
             raise ValueError(
-                "Every text of a batch must have the same number of end tokens, at least one."
+                "Every text of a batch needs the same number of end tokens, at least one."
             )
         last = ends.shape[1] - 1 - ends.flip(1).int().argmax(1)
-        rows = torch.arange(len(last), device=last.device)
-        logits = self.classification_head(decoder["last_hidden_state"][rows, last])
+        pooled = decoder["last_hidden_state"][torch.arange(len(last), device=last.device), last]
+        logits = self.classification_head(pooled)
         loss = None if labels is None else sequence_classification_loss(logits, labels, self.config)
-        return seq2seq_output(
-            Seq2SeqSequenceClassifierOutput, decoder, encoder, loss=loss, logits=logits
-        )
+        kind = Seq2SeqSequenceClassifierOutput
+        return seq2seq_output(kind, decoder, encoder, loss=loss, logits=logits)
 
 
 class T5EncoderModel(T5PreTrainedModel):
@@ -591,40 +400,8 @@ class T5EncoderModel(T5PreTrainedModel):
         return self.encoder(input_ids, attention_mask, **kwargs)
 
 
-class T5ForTokenClassification(T5PreTrainedModel):
+class T5ForTokenClassification(ForTokenClassification, T5PreTrainedModel):
     """One label per token, from the encoder."""
 
-    def __init__(self, config: T5Config) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        self.transformer = T5EncoderModel(config)
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = Linear(config.d_model, config.num_labels)
-        self.post_init()
-
-    @task_head
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *,
-        labels: Tensor | None = None,
-        **kwargs: Any,
-    ) -> TokenClassifierOutput:
-        """Logits (B, T, labels) and their cross-entropy with `labels` (B, T)."""
-        outputs = self.transformer(input_ids, attention_mask, return_dict=True, **kwargs)
-        logits = self.classifier(self.dropout(outputs[0]))
-        loss = None if labels is None else token_classification_loss(logits, labels)
-        recorded = {name: outputs[name] for name in STATES if name in outputs}
-        return TokenClassifierOutput(loss=loss, logits=logits, **recorded)
-
-
-def _scaled(hidden_states: Tensor, config: T5Config) -> Tensor:
-    """Undo the width of an embedding that doubles as output layer (Mesh TensorFlow's convention)."""
-    return hidden_states * config.d_model**-0.5 if config.tie_word_embeddings else hidden_states
-
-
-def _shifted_inputs(model: T5EncoderDecoder, input_ids: Tensor | None) -> Tensor:
-    if input_ids is None:
-        raise ValueError("Give input_ids, or decoder_input_ids or decoder_inputs_embeds.")
-    return model._shift_right(input_ids)
+    body_class = T5EncoderModel
+    classifier_name = "classifier"

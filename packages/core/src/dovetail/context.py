@@ -1,0 +1,93 @@
+"""What the layers of one forward pass share.
+
+A model's body makes one `Context` (`PreTrainedModel.decoder_context`, `encoder_context`) and hands it to every layer, so that layers
+take two arguments: hidden states and the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dovetail.caches import Cache, EncoderDecoderCache, KeyValue
+from dovetail.layers.attention import attention
+from dovetail.masks import Mask
+from dovetail.recording import Recorder
+
+
+@dataclass
+class Context:
+    """Masks, cache, positions and records of one forward pass.
+
+    `positions` (T,) count from the start of the text, `position_ids` (B or 1, T) are what position embeddings see; `rotary` holds
+    cosines and sines (B, T, E); `bias` (1 or B, H, T, S) is added to the scores of self-attention; head masks are (L, H, 1, 1);
+    `encoder_hidden_states` (B, S, D) are what cross-attention reads.
+    """
+
+    implementation: str
+    position_ids: Tensor
+    positions: Tensor
+    mask: Mask | None = None
+    cache: Cache | None = None
+    recorder: Recorder | None = None
+    rotary: tuple[Tensor, Tensor] | None = None
+    bias: Tensor | None = None
+    head_mask: Tensor | None = None
+    encoder_hidden_states: Tensor | None = None
+    encoder_mask: Mask | None = None
+    cross_head_mask: Tensor | None = None
+
+    def remember(self, key: Tensor, value: Tensor, layer_idx: int) -> KeyValue:
+        """Put keys and values (B, K, T, E) of the text into the cache; returns all there are to attend to."""
+        if self.cache is None:
+            return key, value
+        return self.cache.update(key, value, layer_idx, self.positions)
+
+    def keys_and_values(
+        self,
+        project: Callable[[Tensor], KeyValue],
+        hidden_states: Tensor,
+        layer_idx: int,
+        cross: bool = False,
+    ) -> KeyValue:
+        """Keys and values (B, K, S, E) by `project` of the text or, for `cross`, of the encoder's states (once per text)."""
+        if not cross:
+            return self.remember(*project(hidden_states), layer_idx)
+        encoded = self.encoder_hidden_states
+        if encoded is None:
+            raise ValueError("Cross-attention needs encoder_hidden_states.")
+        if isinstance(self.cache, EncoderDecoderCache):
+            return self.cache.cross(layer_idx, lambda: project(encoded))
+        return project(encoded)
+
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        layer_idx: int,
+        *,
+        scale: float | None = None,
+        dropout: float = 0.0,
+        bias: Tensor | None = None,
+        softcap: float | None = None,
+        cross: bool = False,
+    ) -> Tensor:
+        """`dovetail.layers.attention.attention` under this pass's mask, recorded; returns (B, T, H * E)."""
+        head_mask = self.cross_head_mask if cross else self.head_mask
+        return attention(
+            query,
+            key,
+            value,
+            self.encoder_mask if cross else self.mask,
+            scale=scale,
+            dropout=dropout,
+            bias=bias,
+            softcap=softcap,
+            head_mask=None if head_mask is None else head_mask[layer_idx],
+            implementation=self.implementation,
+            recorder=self.recorder,
+            record_as="cross_attentions" if cross else "attentions",
+        )
