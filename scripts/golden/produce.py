@@ -1,7 +1,8 @@
-"""Write the golden files: ``python scripts/golden/produce.py [model_type ...]``.
+"""Write the golden files: ``python scripts/golden/produce.py [model_type | pipelines ...]``.
 
-Runs in the reference library's environment. Each module of ``families`` describes one architecture;
-``make golden`` runs them all. Files of cases that are no longer described are removed.
+Runs in the reference library's environment. Each module of ``families`` describes one architecture,
+``pipelines`` stands for the tasks; ``make golden`` runs them all. Files of cases that are no longer
+described are removed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pipelines
 import torch
 import transformers
 from cases import ROOT, Family
@@ -68,8 +70,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("models", nargs="*", help="model types; all when none is named")
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    for family in families(parser.parse_args(arguments).models):
+    names = parser.parse_args(arguments).models
+    model_types = [name for name in names if name != pipelines.NAME]
+    for family in families(model_types) if model_types or not names else []:
         sys.stdout.write(f"{family.model_type}: {produce(family)} cases\n")
+    if not names or pipelines.NAME in names:
+        sys.stdout.write(f"{pipelines.NAME}: {pipelines.produce()} checkpoints\n")
 
 
 if __name__ == "__main__":

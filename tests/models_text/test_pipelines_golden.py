@@ -1,0 +1,73 @@
+"""Every run of every task agrees with what the reference library returned for the same checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import dovetail
+from dovetail.testing.golden import TOLERANCE, Golden
+
+FOLDER = Path(__file__).parents[1] / "golden" / "pipelines"
+FILES = sorted(FOLDER.glob("*.json"))
+RUNS = [(path, index) for path in FILES for index in range(len(Golden.read(path).content["runs"]))]
+
+
+def run_name(case: tuple[Path, int]) -> str:
+    path, index = case
+    return f"{path.stem}-{Golden.read(path).content['runs'][index]['name']}"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each checkpoint with its tokenizer, as the reference library would have saved it."""
+    made = {}
+    for path in FILES:
+        golden = Golden.read(path)
+        folder = tmp_path_factory.mktemp(path.stem)
+        golden.write_checkpoint(folder)
+        for file in (FOLDER / "tokenizers" / golden.content["tokenizer"]).iterdir():
+            shutil.copy(file, folder)
+        made[path.stem] = folder
+    return made
+
+
+def difference(ours: Any, theirs: Any, where: str = "result") -> str:
+    """The first place where two results differ, or nothing."""
+    if isinstance(ours, np.generic | np.ndarray | torch.Tensor):
+        ours = ours.tolist()
+    if isinstance(theirs, dict) and isinstance(ours, dict) and list(ours) == list(theirs):
+        return next(
+            (d for key in theirs if (d := difference(ours[key], theirs[key], f"{where}.{key}"))), ""
+        )
+    if isinstance(theirs, list) and isinstance(ours, list) and len(ours) == len(theirs):
+        pairs = enumerate(zip(ours, theirs, strict=True))
+        return next((d for i, (a, b) in pairs if (d := difference(a, b, f"{where}[{i}]"))), "")
+    if isinstance(theirs, float) and isinstance(ours, float):
+        return "" if abs(ours - theirs) <= TOLERANCE else f"{where}: {ours} is not {theirs}"
+    return (
+        ""
+        if type(ours) is type(theirs) and ours == theirs
+        else f"{where}: {ours!r} is not {theirs!r}"
+    )
+
+
+@pytest.mark.parametrize("case", RUNS, ids=run_name)
+def test_results_equal_the_reference(case: tuple[Path, int], folders: dict[str, Path]):
+    path, index = case
+    run = Golden.read(path).content["runs"][index]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # some runs use retired arguments
+        warnings.simplefilter("ignore", UserWarning)
+        pipe = dovetail.pipeline(run["task"], str(folders[path.stem]), **run.get("options", {}))
+        arguments = run["arguments"]
+        if "offset_mapping" in arguments:
+            arguments["offset_mapping"] = [tuple(pair) for pair in arguments["offset_mapping"]]
+        result = pipe(*run["inputs"], **arguments)
+    assert not difference(result, run["result"])
