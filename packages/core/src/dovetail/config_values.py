@@ -4,6 +4,7 @@ back."""
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,11 @@ SYNONYMS = {
 CALLERS_CHOICE = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 """What only the caller's arguments may choose: an implementation may be code that is fetched."""
 NOT_WRITTEN = ("_commit_hash", "_attn_implementation_internal", "_attn_implementation_autoset")
+
+
+def is_commit(value: object) -> bool:
+    """Whether `value` is the full hash of a commit."""
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{40}", value) is not None
 
 
 def dtype_name(value: Any) -> str | None:

@@ -60,6 +60,7 @@ from dovetail.config_values import (
     difference,
     dtype_name,
     integer_keys,
+    is_commit,
     parse_like,
     plain,
 )
@@ -192,7 +193,8 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         self.torch_dtype = next((dtype for dtype in dtypes if dtype is not None), None)
         names = [values.pop(name, None) for name in ("name_or_path", "_name_or_path")]
         self.name_or_path = names[0] or names[1] or ""
-        self._commit_hash: str | None = values.pop("_commit_hash", None)
+        commit = values.pop("_commit_hash", None)
+        self._commit_hash: str | None = commit if is_commit(commit) else None
         self.transformers_version: str | None = values.pop("transformers_version", None)
         for name in ("model_type", "_attn_implementation_autoset"):
             values.pop(name, None)
@@ -403,6 +405,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         config_dict, kwargs = cls.get_config_dict(pretrained_model_name_or_path, **kwargs)
         key = cls.base_config_key
         if key and isinstance(config_dict.get(key), Mapping):
+            kwargs.setdefault("_commit_hash", config_dict.get("_commit_hash"))
             config_dict = dict(config_dict[key])
         found = config_dict.get("model_type")
         if found and cls.model_type and found != cls.model_type:
@@ -437,7 +440,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         return_unused = kwargs.pop("return_unused_kwargs", False)
         for name in ("_from_auto", "_from_pipeline"):
             kwargs.pop(name, None)
-        values["_commit_hash"] = kwargs.pop("_commit_hash", None)
+        values["_commit_hash"] = kwargs.pop("_commit_hash", config_dict.get("_commit_hash"))
         config = cls(**override(cls, values, kwargs))
         unused = {
             name: value

@@ -22,7 +22,7 @@ from dovetail.atomic import atomic_write, published_folder
 from dovetail.errors import DovetailError, HubError, near_matches
 from dovetail.logging import get_logger
 from dovetail.paths import safe_join
-from dovetail.pushing import PushToHubMixin
+from dovetail.pushing import PushToHubMixin, first_line
 
 __all__ = [
     "PushToHubMixin",
@@ -228,10 +228,13 @@ def _ask(wanted: _Wanted, cached: str | None, force: bool) -> str:
         url = hf_hub_url(
             wanted.repo, wanted.filename, repo_type=wanted.repo_type, revision=wanted.revision
         )
-        commit = _explained(lambda: _commit_at(url, wanted.token), wanted)
+        try:
+            commit = _explained(lambda: _commit_at(url, wanted.token), wanted)
+        except _Absent:  # the download below says so too, and remembers it in the cache
+            commit = None
         _reached.add(constants.ENDPOINT)
         _unreachable.pop(constants.ENDPOINT, None)
-        if cached is not None and commit == commit_of(cached):
+        if cached is not None and commit is not None and commit == commit_of(cached):
             return cached
     return _explained(
         lambda: hf_hub_download(
@@ -299,7 +302,7 @@ def _explained(call: Callable[[], Any], wanted: _Wanted) -> Any:
             f"commits at {place}/commits/main."
         ) from failure
     except errors.LocalEntryNotFoundError as failure:
-        raise _Unanswered(_reason(failure)) from failure
+        raise _Unanswered(first_line(failure.__cause__ or failure)) from failure
     except errors.EntryNotFoundError as failure:
         raise _Absent(
             f"{wanted.repo} has no file {wanted.filename!r} at revision {wanted.revision!r}. "
@@ -310,16 +313,11 @@ def _explained(call: Callable[[], Any], wanted: _Wanted) -> Any:
     except (DovetailError, KeyboardInterrupt):
         raise
     except Exception as failure:
-        raise _Unanswered(_reason(failure)) from failure
+        raise _Unanswered(first_line(failure.__cause__ or failure)) from failure
 
 
 class _Refused(_Unanswered):
     """The Hub answered that this caller may not see the repository, or that there is none."""
-
-
-def _reason(failure: BaseException) -> str:
-    cause = failure.__cause__ or failure
-    return f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no details'}"
 
 
 def _fall_back(wanted: _Wanted, cached: str | None, failure: _Unanswered, optional: bool) -> str:

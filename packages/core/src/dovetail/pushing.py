@@ -108,9 +108,15 @@ class PushToHubMixin:
             raise
         except Exception as failure:
             raise HubError(
-                f"{folder} could not be uploaded to {repo!r}: {type(failure).__name__}: {failure} "
+                f"{folder} could not be uploaded to {repo!r} ({first_line(failure)}). "
                 "It is saved on this machine; check the token's right to write and try again."
             ) from failure
+
+
+def first_line(failure: BaseException) -> str:
+    """What the client says went wrong, without its paragraphs of advice."""
+    text = str(failure).strip()
+    return f"{type(failure).__name__}: {text.splitlines()[0] if text else 'no details'}"
 
 
 def _kind(saved: object) -> str:
