@@ -1,8 +1,8 @@
 """Key-value caches: one object per generation, one small layer object per attention layer.
 
-A layer cache answers three questions: what to attend to after adding new keys and values (`update`), how many positions it
-has seen (`length`) and how many keys a query block of a given size will meet (`key_length`), from which masks are built.
-Shapes: keys and values are (B, K, S, E).
+A layer cache answers three questions: what to attend to after adding new keys and values
+(`update`), how many positions it has seen (`length`) and how many keys a query block of a given
+size will meet (`key_length`), from which masks are built. Shapes: keys and values are (B, K, S, E).
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class CacheLayer(ABC):
         """Forget all positions from `length` on."""
 
     def map(self, change: Callable[[Tensor], Tensor]) -> None:
-        """Replace keys and values by ``change`` of them (to another device, to other batch rows)."""
+        """Replace keys and values by ``change`` of them (to another device, to other batch
+        rows)."""
         if self.keys is not None and self.values is not None:
             self.keys, self.values = change(self.keys), change(self.values)
 
@@ -55,7 +56,10 @@ class CacheLayer(ABC):
 
 
 class DynamicLayer(CacheLayer):
-    """Grows with the text. Reserves some positions ahead, so that a token costs its own size and not a copy of all."""
+    """Grows with the text.
+
+    Reserves some positions ahead, so that a token costs its own size and not a copy of all.
+    """
 
     def __init__(self) -> None:
         self._buffers: KeyValue | None = None
@@ -108,7 +112,8 @@ class DynamicLayer(CacheLayer):
 
 
 class StaticLayer(CacheLayer):
-    """A block of fixed size, written in place: shapes never change, so one compiled graph serves every step."""
+    """A block of fixed size, written in place: shapes never change, so one compiled graph serves
+    every step."""
 
     def __init__(self, max_cache_len: int) -> None:
         self.max_cache_len = max_cache_len
@@ -165,7 +170,10 @@ class StaticLayer(CacheLayer):
 
 
 class Cache:
-    """A list of layer caches behind the field's interface. `new_layer` makes layers as they are first used."""
+    """A list of layer caches behind the field's interface.
+
+    `new_layer` makes layers as they are first used.
+    """
 
     is_compileable = False
 
@@ -186,7 +194,8 @@ class Cache:
     def update(
         self, key: Tensor, value: Tensor, layer_idx: int, cache_position: Tensor | None = None
     ) -> KeyValue:
-        """Add new keys and values (B, K, T, E) to layer `layer_idx`; return all that are to be attended to."""
+        """Add new keys and values (B, K, T, E) to layer `layer_idx`; return all that are to be
+        attended to."""
         return self.layer(layer_idx).update(key, value, cache_position)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -281,7 +290,8 @@ class DynamicCache(Cache):
 
 
 class StaticCache(Cache):
-    """A cache of fixed size ``(max_batch_size, K, max_cache_len, E)`` for compiled and exported decoding."""
+    """A cache of fixed size ``(max_batch_size, K, max_cache_len, E)`` for compiled and exported
+    decoding."""
 
     is_compileable = True
 
@@ -307,7 +317,8 @@ class StaticCache(Cache):
 
 
 class EncoderDecoderCache(Cache):
-    """Two caches side by side: the decoder's own keys, and the encoder's keys, which are computed once."""
+    """Two caches side by side: the decoder's own keys, and the encoder's keys, which are computed
+    once."""
 
     def __init__(
         self, self_attention_cache: Cache | None = None, cross_attention_cache: Cache | None = None
@@ -334,7 +345,8 @@ class EncoderDecoderCache(Cache):
         return self.self_attention_cache.layer(layer_idx)
 
     def cross(self, layer_idx: int, make: Callable[[], KeyValue]) -> KeyValue:
-        """The encoder's keys and values for layer `layer_idx`; `make` computes them at the first use."""
+        """The encoder's keys and values for layer `layer_idx`; `make` computes them at the first
+        use."""
         if self.cross_attention_cache.get_seq_length(layer_idx) == 0:
             return self.cross_attention_cache.update(*make(), layer_idx)
         return self.cross_attention_cache[layer_idx]

@@ -1,7 +1,7 @@
 """What the layers of one forward pass share.
 
-A model's body makes one `Context` (`PreTrainedModel.decoder_context`, `encoder_context`) and hands it to every layer, so that layers
-take two arguments: hidden states and the context.
+A model's body makes one `Context` (`PreTrainedModel.decoder_context`, `encoder_context`) and hands
+it to every layer, so that layers take two arguments: hidden states and the context.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from dovetail.recording import Recorder
 class Context:
     """Masks, cache, positions and records of one forward pass.
 
-    `positions` (T,) count from the start of the text, `position_ids` (B or 1, T) are what position embeddings see; `rotary` holds
-    cosines and sines (B, T, E); `bias` (1 or B, H, T, S) is added to the scores of self-attention; head masks are (L, H, 1, 1);
-    `encoder_hidden_states` (B, S, D) are what cross-attention reads.
+    `positions` (T,) count from the start of the text, `position_ids` (B or 1, T) are what position
+    embeddings see; `rotary` holds cosines and sines (B, T, E); `bias` (1 or B, H, T, S) is added to
+    the scores of self-attention; head masks are (L, H, 1, 1); `encoder_hidden_states` (B, S, D) are
+    what cross-attention reads.
     """
 
     implementation: str
@@ -40,7 +41,8 @@ class Context:
     cross_head_mask: Tensor | None = None
 
     def remember(self, key: Tensor, value: Tensor, layer_idx: int) -> KeyValue:
-        """Put keys and values (B, K, T, E) of the text into the cache; returns all there are to attend to."""
+        """Put keys and values (B, K, T, E) of the text into the cache; returns all there are to
+        attend to."""
         if self.cache is None:
             return key, value
         return self.cache.update(key, value, layer_idx, self.positions)
@@ -52,7 +54,8 @@ class Context:
         layer_idx: int,
         cross: bool = False,
     ) -> KeyValue:
-        """Keys and values (B, K, S, E) by `project` of the text or, for `cross`, of the encoder's states (once per text)."""
+        """Keys and values (B, K, S, E) by `project` of the text or, for `cross`, of the encoder's
+        states (once per text)."""
         if not cross:
             return self.remember(*project(hidden_states), layer_idx)
         encoded = self.encoder_hidden_states
@@ -75,7 +78,8 @@ class Context:
         softcap: float | None = None,
         cross: bool = False,
     ) -> Tensor:
-        """`dovetail.layers.attention.attention` under this pass's mask, recorded; returns (B, T, H * E)."""
+        """`dovetail.layers.attention.attention` under this pass's mask, recorded; returns (B, T, H
+        * E)."""
         head_mask = self.cross_head_mask if cross else self.head_mask
         return attention(
             query,

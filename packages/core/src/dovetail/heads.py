@@ -5,7 +5,8 @@ A family's class names its body and inherits from a head and from its own base::
     class LlamaForCausalLM(ForCausalLM, LlamaPreTrainedModel):
         body_class = LlamaModel
 
-The body is stored under ``base_model_prefix``, as checkpoints have it. Arguments that a head does not know go to the body.
+The body is stored under ``base_model_prefix``, as checkpoints have it. Arguments that a head does not
+know go to the body.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class ForCausalLM(TaskHead, GenerationMixin):
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> ModelOutput:
-        """Logits (B, T, V), of the last `logits_to_keep` positions when given, and the loss when `labels` (B, T) are given."""
+        """Logits (B, T, V), of the last `logits_to_keep` positions when given, and the loss when
+        `labels` (B, T) are given."""
         outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
         hidden_states = outputs.last_hidden_state
         keep = (
@@ -132,7 +134,8 @@ class ForMaskedLM(TaskHead):
 
 
 class ForNextSentencePrediction(TaskHead):
-    """Whether the second sentence follows the first; a family defines `logits` of the pooled text."""
+    """Whether the second sentence follows the first; a family defines `logits` of the pooled
+    text."""
 
     @task_head
     def forward(
@@ -180,11 +183,13 @@ class ForSequenceClassification(TaskHead):
         return SequenceClassifierOutputWithPast(loss=loss, logits=pooled, **recorded)
 
     def last_tokens(self, input_ids: Tensor | None, logits: Tensor) -> Tensor:
-        """Index of the last token before the padding of each text; without ids or padding token, simply the last."""
+        """Index of the last token before the padding of each text; without ids or padding token,
+        simply the last."""
         pad = self.config.pad_token_id
         if pad is None and len(logits) != 1:
             raise ValueError(
-                "Classifying a batch needs config.pad_token_id, which is None: set it to the tokenizer's."
+                "Classifying a batch needs config.pad_token_id, which is None: "
+                "set it to the tokenizer's."
             )
         if pad is None or input_ids is None:
             return logits.new_full((len(logits),), -1, dtype=torch.long)
@@ -253,7 +258,10 @@ class ForMultipleChoice(TaskHead):
 
 
 class ForTokenClassification(TaskHead):
-    """One label per token. `classifier_name` is where the checkpoint keeps the layer."""
+    """One label per token.
+
+    `classifier_name` is where the checkpoint keeps the layer.
+    """
 
     classifier_name: ClassVar[str] = "score"
 
@@ -308,7 +316,8 @@ class ForQuestionAnswering(TaskHead):
 
 
 def classifier_dropout(config: Any) -> float:
-    """Dropout before a classifier: its own setting, else that of hidden states, else 0.1, whichever the config has."""
+    """Dropout before a classifier: its own setting, else that of hidden states, else 0.1, whichever
+    the config has."""
     for name in ("classifier_dropout", "hidden_dropout", "hidden_dropout_prob"):
         if getattr(config, name, None) is not None:
             return getattr(config, name)

@@ -1,4 +1,7 @@
-"""Training losses of the task heads. Labels equal to -100 are ignored everywhere."""
+"""Training losses of the task heads.
+
+Labels equal to -100 are ignored everywhere.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,11 @@ def language_modeling_loss(
     num_items_in_batch: Tensor | int | None = None,
     shift: bool = True,
 ) -> Tensor:
-    """Cross-entropy of `logits` (B, T, V), in float32, with `labels` (B, T); with `shift`, position t predicts label t + 1.
+    """Cross-entropy of `logits` (B, T, V), in float32, with `labels` (B, T); with `shift`, position
+    t predicts label t + 1.
 
-    `num_items_in_batch` replaces the number of labels in the mean, for gradient accumulation over unequal batches.
+    `num_items_in_batch` replaces the number of labels in the mean, for gradient accumulation over
+    unequal batches.
     """
     logits, labels = logits.float(), labels.to(logits.device)
     if shift:
@@ -35,7 +40,8 @@ def language_modeling_loss(
 
 
 def sequence_classification_loss(logits: Tensor, labels: Tensor, config: Any) -> Tensor:
-    """Loss of `logits` (B, labels) by ``config.problem_type``, which is inferred from the labels and kept when it is not set."""
+    """Loss of `logits` (B, labels) by ``config.problem_type``, which is inferred from the labels
+    and kept when it is not set."""
     labels = labels.to(logits.device)
     if config.problem_type is None:
         config.problem_type = _problem_type(config.num_labels, labels)
@@ -69,7 +75,8 @@ def token_classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def question_answering_loss(
     start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor
 ) -> Tensor:
-    """Mean cross-entropy of where an answer starts and ends; `starts` and `ends` (B,) beyond the text are ignored."""
+    """Mean cross-entropy of where an answer starts and ends; `starts` and `ends` (B,) beyond the
+    text are ignored."""
     length = start_logits.shape[1]
 
     def side(logits: Tensor, positions: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
-"""Attention masks, described once per forward pass and built only in the form that the chosen kernel needs.
+"""Attention masks, described once per forward pass and built only in the form that the chosen
+kernel needs.
 
-`causal_mask` and `bidirectional_mask` return a `Mask`, or None when every query may see every key. A kernel asks it for what it
-understands: a flag (`is_plain_causal`), an additive tensor (`additive`) or a predicate for FlexAttention (`predicate`).
+`causal_mask` and `bidirectional_mask` return a `Mask`, or None when every query may see every key.
+A kernel asks it for what it understands: a flag (`is_plain_causal`), an additive tensor
+(`additive`) or a predicate for FlexAttention (`predicate`).
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from dovetail.caches import Cache
 class Mask:
     """Which of S keys each of T queries may see.
 
-    `causal` with `positions` (T,): query ``t`` sees keys up to ``positions[t]``; `window`: and no further back than that many;
-    `padding` (B, S): only keys that are True; `segments` (B, T): only keys of the same packed sequence;
-    `custom` (B, 1 or H, T, S): an additive mask that replaces all of it.
+    `causal` with `positions` (T,): query ``t`` sees keys up to ``positions[t]``; `window`: and no
+    further back than that many; `padding` (B, S): only keys that are True; `segments` (B, T): only
+    keys of the same packed sequence; `custom` (B, 1 or H, T, S): an additive mask that replaces all
+    of it.
     """
 
     def __init__(
@@ -41,7 +44,8 @@ class Mask:
 
     @property
     def is_plain_causal(self) -> bool:
-        """Whether "key index at most query index" says it all, so that a kernel's causal flag is enough."""
+        """Whether "key index at most query index" says it all, so that a kernel's causal flag is
+        enough."""
         extras = (self.positions, self.window, self.padding, self.segments, self.custom)
         return (
             self.causal
@@ -50,7 +54,8 @@ class Mask:
         )
 
     def predicate(self, device: torch.device) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
-        """The mask as ``(batch, head, query index, key index) -> visible``, elementwise over integer tensors."""
+        """The mask as ``(batch, head, query index, key index) -> visible``, elementwise over
+        integer tensors."""
         positions = (
             torch.arange(self.query_length, device=device)
             if self.positions is None
@@ -72,9 +77,11 @@ class Mask:
         return visible
 
     def additive(self, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """The mask as a tensor (1 or B, 1 or H, T, S) to add to the scores: 0 where visible, the lowest number elsewhere.
+        """The mask as a tensor (1 or B, 1 or H, T, S) to add to the scores: 0 where visible, the
+        lowest number elsewhere.
 
-        The lowest finite number, not minus infinity: a query that sees nothing (padding) then averages and does not turn NaN.
+        The lowest finite number, not minus infinity: a query that sees nothing (padding) then
+        averages and does not turn NaN.
         """
         if self.custom is not None:
             return self.custom.to(dtype)
@@ -106,8 +113,9 @@ def causal_mask(
 ) -> Mask | None:
     """Mask of a decoder that reads `hidden_states` (B, T, D) after what `cache` holds.
 
-    `attention_mask` is (B, S) with 1 for real tokens, or a ready mask of three or four dimensions. `position_ids` (B, T), when given
-    by the caller without padding and cache, mark packed sequences by starting again at 0. `layer_idx` picks whose cache is asked.
+    `attention_mask` is (B, S) with 1 for real tokens, or a ready mask of three or four dimensions.
+    `position_ids` (B, T), when given by the caller without padding and cache, mark packed sequences
+    by starting again at 0. `layer_idx` picks whose cache is asked.
     """
     length = hidden_states.shape[1]
     keys = length if cache is None else cache.key_length(length, layer_idx)
@@ -160,7 +168,8 @@ def _padding(attention_mask: Tensor | None, keys: int) -> Tensor | None:
 
 
 def _segments(position_ids: Tensor | None) -> Tensor | None:
-    """Number of the packed sequence of each token, None unless the positions are several runs that each start at 0."""
+    """Number of the packed sequence of each token, None unless the positions are several runs that
+    each start at 0."""
     if position_ids is None or torch.compiler.is_compiling():
         return None
     starts = position_ids == 0
@@ -170,11 +179,13 @@ def _segments(position_ids: Tensor | None) -> Tensor | None:
 
 
 def _ready_mask(mask: Tensor, queries: int, keys: int, dtype: torch.dtype) -> Mask:
-    """A mask given by the caller: (B, T, S) or (B, 1, T, S); booleans and integers mean visible, floats are added."""
+    """A mask given by the caller: (B, T, S) or (B, 1, T, S); booleans and integers mean visible,
+    floats are added."""
     mask = mask if mask.dim() == 4 else mask[:, None]
     if mask.shape[-1] != keys or mask.shape[-2] not in (1, queries):
         raise ValueError(
-            f"attention_mask of shape {tuple(mask.shape)} does not fit {queries} queries and {keys} keys: "
+            f"attention_mask of shape {tuple(mask.shape)} does not fit {queries} queries and "
+            f"{keys} keys: "
             "give (batch, length), (batch, queries, keys) or (batch, 1, queries, keys)"
         )
     if not mask.is_floating_point():

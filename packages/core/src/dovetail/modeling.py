@@ -26,16 +26,18 @@ from dovetail.resizing import resize_embedding, resize_output
 logger = logging.get_logger(__name__)
 
 INPUT_EMBEDDINGS = "input_embeddings"
-"""In `_tied_weights_keys`: the weight of ``get_input_embeddings()``, wherever the architecture keeps it."""
+"""In `_tied_weights_keys`: the weight of ``get_input_embeddings()``, wherever the architecture
+keeps it."""
 
 
 class PreTrainedModel(nn.Module, PushToHubMixin):
     """A torch module with a config, which can be loaded, saved, resized, pruned and checkpointed.
 
-    A subclass declares where things are: `base_model_prefix` is the attribute under which task heads keep the body,
-    `input_embeddings` and `output_embeddings` are attribute paths, `_tied_weights_keys` maps a parameter to the one it equals when
-    ``config.tie_word_embeddings``, `_shared_weights_keys` those that are one tensor in any case. `run_layers` is how a body runs its
-    layers.
+    A subclass declares where things are: `base_model_prefix` is the attribute under which task
+    heads keep the body, `input_embeddings` and `output_embeddings` are attribute paths,
+    `_tied_weights_keys` maps a parameter to the one it equals when ``config.tie_word_embeddings``,
+    `_shared_weights_keys` those that are one tensor in any case. `run_layers` is how a body runs
+    its layers.
     """
 
     config_class: ClassVar[Any] = None
@@ -62,7 +64,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         super().__init__()
         if not isinstance(config, PretrainedConfig):
             raise ConfigTypeError(
-                f"{type(self).__name__} needs a configuration object, got {type(config).__name__}: to load a checkpoint use "
+                f"{type(self).__name__} needs a configuration object, got {type(config).__name__}: "
+                "to load a checkpoint use "
                 f"{type(self).__name__}.from_pretrained(name_or_folder)."
             )
         self.config = config
@@ -88,13 +91,19 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     def from_pretrained(
         cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any
     ) -> Any:
-        """Load a checkpoint: a folder, a file or a Hub id. See `dovetail.loading.load_pretrained` for the arguments."""
+        """Load a checkpoint: a folder, a file or a Hub id.
+
+        See `dovetail.loading.load_pretrained` for the arguments.
+        """
         from dovetail.loading import load_pretrained
 
         return load_pretrained(cls, pretrained_model_name_or_path, *model_args, **kwargs)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
-        """Write config and weights to a folder. See `dovetail.saving.save_pretrained` for the arguments."""
+        """Write config and weights to a folder.
+
+        See `dovetail.saving.save_pretrained` for the arguments.
+        """
         from dovetail.saving import save_pretrained
 
         return save_pretrained(self, save_directory, **kwargs)
@@ -172,7 +181,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         ]  # type: ignore[misc]
 
     def set_attn_implementation(self, name: str) -> None:
-        """Choose how attention is computed: ``eager``, ``sdpa``, ``flash_attention_2``, ``flex_attention`` or a plugin's name."""
+        """Choose how attention is computed: ``eager``, ``sdpa``, ``flash_attention_2``,
+        ``flex_attention`` or a plugin's name."""
         if name != "sdpa":
             implementation_named(name)
         self.config._attn_implementation = name
@@ -197,7 +207,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             module.weight.data.fill_(0.0 if module.offset else 1.0)
 
     def init_weights(self) -> None:
-        """Fill every module that is not filled yet, prune what the config says, tie what is tied."""
+        """Fill every module that is not filled yet, prune what the config says, tie what is
+        tied."""
         if self.config.pruned_heads:
             self.base_model._prune_heads(
                 {int(layer): heads for layer, heads in self.config.pruned_heads.items()}
@@ -209,7 +220,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         self.tie_weights()
 
     def tied_weights(self) -> dict[str, str]:
-        """Names of parameters that are the same tensor as another: ``{name: name of the other}``, for this config."""
+        """Names of parameters that are the same tensor as another: ``{name: name of the other}``,
+        for this config."""
         ties: dict[str, str] = {}
         for prefix, module in self.named_modules():
             if isinstance(module, PreTrainedModel):
@@ -268,9 +280,11 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         pad_to_multiple_of: int | None = None,
         mean_resizing: bool = True,
     ) -> nn.Module:
-        """Grow or shrink the vocabulary to `new_num_tokens`, rounded up to `pad_to_multiple_of`; returns the new embedding.
+        """Grow or shrink the vocabulary to `new_num_tokens`, rounded up to `pad_to_multiple_of`;
+        returns the new embedding.
 
-        New rows are drawn around the mean of the old ones (`mean_resizing`), else by the model's own initialisation.
+        New rows are drawn around the mean of the old ones (`mean_resizing`), else by the model's
+        own initialisation.
         """
         embeddings = self.get_input_embeddings()
         old = embeddings.weight.shape[0]  # type: ignore[union-attr, index]
@@ -308,9 +322,11 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     def gradient_checkpointing_enable(
         self, gradient_checkpointing_kwargs: dict[str, Any] | None = None
     ) -> None:
-        """Recompute activations in the backward pass instead of keeping them; arguments go to ``torch.utils.checkpoint``.
+        """Recompute activations in the backward pass instead of keeping them; arguments go to
+        ``torch.utils.checkpoint``.
 
-        Always without re-entering autograd: results are the same, and gradients reach an encoder's states.
+        Always without re-entering autograd: results are the same, and gradients reach an
+        encoder's states.
         """
         if not self.supports_gradient_checkpointing:
             raise ValueError(f"{type(self).__name__} does not support gradient checkpointing.")
@@ -339,7 +355,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         )
 
     def enable_input_require_grads(self) -> None:
-        """Make the embeddings' output require gradients, so that adapters train behind frozen embeddings."""
+        """Make the embeddings' output require gradients, so that adapters train behind frozen
+        embeddings."""
         self.disable_input_require_grads()
         self._require_grads_hook = self.get_input_embeddings().register_forward_hook(
             lambda module, inputs, output: output.requires_grad_(True)
@@ -367,9 +384,11 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     def run_layers(
         self, layers: Iterable[nn.Module], hidden_states: Tensor, context: Context
     ) -> Tensor:
-        """Run `hidden_states` (B, T, D) through `layers`, each called as ``layer(hidden_states, context)``.
+        """Run `hidden_states` (B, T, D) through `layers`, each called as ``layer(hidden_states,
+        context)``.
 
-        Notes the input of each layer for ``output_hidden_states`` and applies gradient checkpointing.
+        Notes the input of each layer for ``output_hidden_states`` and applies gradient
+        checkpointing.
         """
         recompute = self.gradient_checkpointing and self.training
         for layer in layers:
@@ -397,7 +416,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         encoder_attention_mask: Tensor | None = None,
         cross_head_mask: Tensor | None = None,
     ) -> Context:
-        """Context of a decoder over `hidden_states` (B, T, D): causal within `window`, with cache and, if given, an encoder."""
+        """Context of a decoder over `hidden_states` (B, T, D): causal within `window`, with cache
+        and, if given, an encoder."""
         kind = DynamicCache if encoder_hidden_states is None else EncoderDecoderCache
         cache = self.open_cache(past_key_values, use_cache, kind)
         if cache_position is None:
@@ -451,7 +471,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         )
 
     def embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
-        """Token embeddings (B, T, D) of exactly one of `input_ids` (B, T) and `inputs_embeds` (B, T, D)."""
+        """Token embeddings (B, T, D) of exactly one of `input_ids` (B, T) and `inputs_embeds` (B,
+        T, D)."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Give exactly one of input_ids and inputs_embeds.")
         return self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds  # type: ignore[return-value]
@@ -459,7 +480,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     def open_cache(
         self, past_key_values: Any, use_cache: bool | None, kind: type[Cache] = DynamicCache
     ) -> Cache | None:
-        """The cache to use in this pass: the given one (old-style tuples are wrapped), a new one, or None without caching."""
+        """The cache to use in this pass: the given one (old-style tuples are wrapped), a new one,
+        or None without caching."""
         use_cache = self.config.use_cache if use_cache is None else use_cache
         if use_cache and self.gradient_checkpointing and self.training:
             logger.warning_once(

@@ -1,7 +1,8 @@
-"""What models return: typed records that act as attribute bag, mapping and tuple at once; fields left at None do not count.
+"""What models return: typed records that act as attribute bag, mapping and tuple at once; fields
+left at None do not count.
 
-Shapes: ``loss`` (), ``logits`` (B, T, V) or (B, labels), ``last_hidden_state`` (B, T, D), each of ``hidden_states`` (B, T, D), each of
-``attentions`` (B, H, T, S).
+Shapes: ``loss`` (), ``logits`` (B, T, V) or (B, labels), ``last_hidden_state`` (B, T, D), each of
+``hidden_states`` (B, T, D), each of ``attentions`` (B, H, T, S).
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ Tensors = tuple[Tensor, ...]
 
 
 class ModelOutput(dict[str, Any]):
-    """Base of all outputs. ``output.logits``, ``output["logits"]``, ``output[0]`` and ``output.to_tuple()`` agree."""
+    """Base of all outputs.
+
+    ``output.logits``, ``output["logits"]``, ``output[0]`` and ``output.to_tuple()`` agree.
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -224,7 +228,8 @@ class Seq2SeqQuestionAnsweringModelOutput(ModelOutput):
 def seq2seq_output(
     kind: type[Output], decoder: ModelOutput, encoder: ModelOutput, **fields: Any
 ) -> Output:
-    """An output of class `kind` with `fields`, the cache, and what decoder and encoder recorded, under its field names."""
+    """An output of class `kind` with `fields`, the cache, and what decoder and encoder recorded,
+    under its field names."""
     return kind(
         **fields,
         past_key_values=decoder.get("past_key_values"),

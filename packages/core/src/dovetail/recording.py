@@ -1,7 +1,9 @@
-"""Recording of hidden states and attention weights during a forward pass, so that no model has to collect them itself.
+"""Recording of hidden states and attention weights during a forward pass, so that no model has to
+collect them itself.
 
-`backbone` opens a `Recorder` for one forward pass and completes the output with what it holds; `PreTrainedModel.run_layers`
-notes hidden states, `dovetail.layers.attention.attention` notes weights.
+`backbone` opens a `Recorder` for one forward pass and completes the output with what it holds;
+`PreTrainedModel.run_layers` notes hidden states, `dovetail.layers.attention.attention` notes
+weights.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ class Recorder:
         self._open = True
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Append `tensor` to the record `name`; ignored once the pass is over (gradient checkpointing runs layers again)."""
+        """Append `tensor` to the record `name`; ignored once the pass is over (gradient
+        checkpointing runs layers again)."""
         if self._open:
             self.notes.setdefault(name, []).append(tensor)
 
@@ -34,7 +37,8 @@ class Recorder:
             self.add("hidden_states", tensor)
 
     def complete(self, output: ModelOutput) -> None:
-        """Close the record and write it into `output`, the last hidden state after those between the layers."""
+        """Close the record and write it into `output`, the last hidden state after those between
+        the layers."""
         self._open = False
         if self.hidden_states:
             self.notes.setdefault("hidden_states", []).append(output["last_hidden_state"])
@@ -45,8 +49,9 @@ class Recorder:
 def backbone(forward: Callable[..., ModelOutput]) -> Callable[..., Any]:
     """Decorate the forward pass of a model's body.
 
-    Adds the arguments `output_attentions`, `output_hidden_states` and `return_dict` (defaults from the config); the decorated
-    function receives ``recorder`` (None when nothing is recorded) and passes it to its layers.
+    Adds the arguments `output_attentions`, `output_hidden_states` and `return_dict` (defaults from
+    the config); the decorated function receives ``recorder`` (None when nothing is recorded) and
+    passes it to its layers.
     """
 
     @wraps(forward)
@@ -73,7 +78,8 @@ def backbone(forward: Callable[..., ModelOutput]) -> Callable[..., Any]:
 
 
 def task_head(forward: Callable[..., ModelOutput]) -> Callable[..., Any]:
-    """Decorate the forward pass of a task head: adds `return_dict`; what the body recorded is in its output already."""
+    """Decorate the forward pass of a task head: adds `return_dict`; what the body recorded is in
+    its output already."""
 
     @wraps(forward)
     def run(self: Any, *args: Any, return_dict: bool | None = None, **kwargs: Any) -> Any:

@@ -14,7 +14,8 @@ SPREAD = 1e-9  # new rows stay this close (variance) to the mean, so that they d
 def resize_embedding(
     old: nn.Embedding, size: int, initialise: Initialise, mean_resizing: bool
 ) -> nn.Embedding:
-    """A copy of `old` with `size` rows; rows that are new follow the mean of the old ones, or `initialise`."""
+    """A copy of `old` with `size` rows; rows that are new follow the mean of the old ones, or
+    `initialise`."""
     padding = old.padding_idx if old.padding_idx is not None and old.padding_idx < size else None
     new = nn.Embedding(
         size, old.embedding_dim, padding, device=old.weight.device, dtype=old.weight.dtype
@@ -33,7 +34,10 @@ def resize_output(
     mean_resizing: bool,
     skip_weight: bool = False,
 ) -> None:
-    """Give `layer` `size` outputs in place. With `skip_weight` only its bias changes, the weight being tied to another."""
+    """Give `layer` `size` outputs in place.
+
+    With `skip_weight` only its bias changes, the weight being tied to another.
+    """
     bias = layer.bias is not None
     new = nn.Linear(
         layer.in_features, size, bias=bias, device=layer.weight.device, dtype=layer.weight.dtype
@@ -49,7 +53,8 @@ def resize_output(
 
 
 def _fill(new: Tensor, old: Tensor, mean_resizing: bool) -> None:
-    """Copy the common rows of `old` (N, D) into `new` and draw the rest around the mean of `old` with its own covariance."""
+    """Copy the common rows of `old` (N, D) into `new` and draw the rest around the mean of `old`
+    with its own covariance."""
     common = min(len(new), len(old))
     new[:common] = old[:common]
     if not mean_resizing or len(new) <= len(old):

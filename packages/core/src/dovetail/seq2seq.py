@@ -1,7 +1,8 @@
-"""What encoder-decoder architectures share: running both stacks, and the task heads behind the decoder.
+"""What encoder-decoder architectures share: running both stacks, and the task heads behind the
+decoder.
 
-A family's base class inherits `EncoderDecoderModel` and has attributes ``encoder`` and ``decoder``; its heads inherit one of the
-classes here and that base.
+A family's base class inherits `EncoderDecoderModel` and has attributes ``encoder`` and ``decoder``;
+its heads inherit one of the classes here and that base.
 """
 
 from __future__ import annotations
@@ -91,14 +92,15 @@ class EncoderDecoderModel(PreTrainedModel):
         return self.shift_right(labels)
 
     def shift_right(self, ids: Tensor | None) -> Tensor:
-        """`ids` (B, T) moved one to the right behind ``config.decoder_start_token_id``, ignored labels as padding."""
+        """`ids` (B, T) moved one to the right behind ``config.decoder_start_token_id``, ignored
+        labels as padding."""
         start, pad = self.config.decoder_start_token_id, self.config.pad_token_id
         if ids is None:
             raise ValueError("Give input_ids, or decoder_input_ids or decoder_inputs_embeds.")
         if start is None or pad is None:
             raise ValueError(
-                f"config.decoder_start_token_id={start} and config.pad_token_id={pad} must be set to "
-                "make decoder inputs; the start token is usually the padding token."
+                f"config.decoder_start_token_id={start} and config.pad_token_id={pad} must be set "
+                "to make decoder inputs; the start token is usually the padding token."
             )
         shifted = F.pad(ids[..., :-1], (1, 0), value=start)
         return shifted.masked_fill(shifted == IGNORED, pad)
@@ -118,7 +120,8 @@ class Seq2SeqBody(EncoderDecoderModel):
 
 
 class ForConditionalGeneration(EncoderDecoderModel, GenerationMixin):
-    """Text from text; a family overrides `logits` where more than a projection follows the decoder."""
+    """Text from text; a family overrides `logits` where more than a projection follows the
+    decoder."""
 
     def build_head(self) -> None:
         self.lm_head = Linear(self.config.hidden_size, self.config.vocab_size, bias=False)
@@ -138,7 +141,8 @@ class ForConditionalGeneration(EncoderDecoderModel, GenerationMixin):
         labels: Tensor | None = None,
         **kwargs: Any,
     ) -> Seq2SeqLMOutput:
-        """Logits (B, T, V); `labels` (B, T) give the loss and, shifted, the decoder's missing input."""
+        """Logits (B, T, V); `labels` (B, T) give the loss and, shifted, the decoder's missing
+        input."""
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = self.shift_right(labels)
         kwargs["decoder_inputs_embeds"] = decoder_inputs_embeds

@@ -1,1 +1,4 @@
-"""Building blocks shared by the architectures. They take numbers and tensors, never a config."""
+"""Building blocks shared by the architectures.
+
+They take numbers and tensors, never a config.
+"""

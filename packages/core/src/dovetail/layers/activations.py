@@ -78,7 +78,8 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
         return ACTIVATIONS[name]
     except KeyError:
         raise UnknownNameError(
-            f"Unknown activation {name!r}.{near_matches(name, ACTIVATIONS)} Known: {', '.join(sorted(ACTIVATIONS))}."
+            f"Unknown activation {name!r}.{near_matches(name, ACTIVATIONS)} "
+            f"Known: {', '.join(sorted(ACTIVATIONS))}."
         ) from None
 
 

@@ -1,4 +1,6 @@
-"""Attention behind one function. `attention` picks the implementation by name; plugins add their own through the hook
+"""Attention behind one function.
+
+`attention` picks the implementation by name; plugins add their own through the hook
 ``dovetail_attention_implementations``, with the signature of `sdpa_attention`.
 
 B batch, T query length, S key length, H heads, K key-value heads, E head width.
@@ -38,11 +40,13 @@ def attention(
     recorder: Recorder | None = None,
     record_as: str = "attentions",
 ) -> Tensor:
-    """Attend with `query` (B, H, T, E) to `key` and `value` (B, K, S, E); K divides H. Returns (B, T, H * E).
+    """Attend with `query` (B, H, T, E) to `key` and `value` (B, K, S, E); K divides H.
 
-    `scale` multiplies the scores (default ``E ** -0.5``); `bias` (1 or B, H, T, S) is added to them, `softcap` bounds them;
-    `head_mask` (H, 1, 1) multiplies the weights; `dropout` is the probability of dropping a weight. When `recorder` wants the
-    weights, or `head_mask` is given, the plain implementation is used, since others never hold the weights.
+    Returns (B, T, H * E).     `scale` multiplies the scores (default ``E ** -0.5``); `bias` (1 or
+    B, H, T, S) is added to them, `softcap` bounds them;     `head_mask` (H, 1, 1) multiplies the
+    weights; `dropout` is the probability of dropping a weight. When `recorder` wants the
+    weights, or `head_mask` is given, the plain implementation is used, since others never hold the
+    weights.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     wants_weights = recorder is not None and recorder.attentions
@@ -62,7 +66,8 @@ def attention(
 
 @memoize
 def implementation_named(name: str) -> AttentionFunction:
-    """The function registered as attention implementation `name`; raises UnknownNameError with near matches."""
+    """The function registered as attention implementation `name`; raises UnknownNameError with near
+    matches."""
     from dovetail import registry
 
     return registry.resolve(registry.attentions().get(name).function)
@@ -79,7 +84,10 @@ def weighted_attention(
     softcap: float | None = None,
     head_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Attention as the formula says. Returns the output (B, H, T, E) and the weights (B, H, T, S)."""
+    """Attention as the formula says.
+
+    Returns the output (B, H, T, E) and the weights (B, H, T, S).
+    """
     key, value = repeat_heads(key, query.shape[1]), repeat_heads(value, query.shape[1])
     scores = query @ key.transpose(-1, -2) * scale  # (B, H, T, S)
     if softcap is not None:
@@ -121,7 +129,10 @@ def sdpa_attention(
     bias: Tensor | None = None,
     softcap: float | None = None,
 ) -> Tensor:
-    """PyTorch's fused kernel. A plain causal mask is not built; at decoding, grouped heads are not repeated."""
+    """PyTorch's fused kernel.
+
+    A plain causal mask is not built; at decoding, grouped heads are not repeated.
+    """
     if softcap is not None:
         return eager_attention(
             query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap
@@ -213,7 +224,8 @@ def flash_attention(
     bias: Tensor | None = None,
     softcap: float | None = None,
 ) -> Tensor:
-    """The ``flash_attn`` package (arXiv 2307.08691): half precision on a GPU; padding is cut out before the kernel runs."""
+    """The ``flash_attn`` package (arXiv 2307.08691): half precision on a GPU; padding is cut out
+    before the kernel runs."""
     from dovetail.layers.flash import flash
 
     return flash(query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap)
@@ -225,6 +237,7 @@ def split_heads(states: Tensor, width: int) -> Tensor:
 
 
 def repeat_heads(states: Tensor, heads: int) -> Tensor:
-    """Repeat (B, K, S, E) to (B, `heads`, S, E), each key-value head for its group of query heads."""
+    """Repeat (B, K, S, E) to (B, `heads`, S, E), each key-value head for its group of query
+    heads."""
     repeats = heads // states.shape[1]
     return states if repeats == 1 else states.repeat_interleave(repeats, dim=1)

@@ -21,22 +21,26 @@ def flash(
 ) -> Tensor:
     """Attention of `query` (B, H, T, E) over `key` and `value` (B, K, S, E); returns (B, H, T, E).
 
-    Raises ImportError without the package, ValueError for what the kernel cannot do (float32, bias, ready-made masks).
+    Raises ImportError without the package, ValueError for what the kernel cannot do (float32, bias,
+    ready-made masks).
     """
     try:
         from flash_attn import flash_attn_func, flash_attn_varlen_func
     except ImportError as error:
         raise ImportError(
-            "attn_implementation='flash_attention_2' needs the package flash-attn: pip install flash-attn, "
+            "attn_implementation='flash_attention_2' needs the package flash-attn: "
+            "pip install flash-attn, "
             "or choose attn_implementation='sdpa'."
         ) from error
     if bias is not None or (mask is not None and mask.custom is not None):
         raise ValueError(
-            "flash_attention_2 takes no attention bias or ready-made mask; use attn_implementation='sdpa'."
+            "flash_attention_2 takes no attention bias or ready-made mask; "
+            "use attn_implementation='sdpa'."
         )
     if query.dtype not in (torch.float16, torch.bfloat16):
         raise ValueError(
-            f"flash_attention_2 needs float16 or bfloat16, got {query.dtype}: load with torch_dtype=torch.bfloat16."
+            f"flash_attention_2 needs float16 or bfloat16, got {query.dtype}: "
+            "load with torch_dtype=torch.bfloat16."
         )
     query, key, value = (states.transpose(1, 2) for states in (query, key, value))  # (B, T, H, E)
     window = (-1, -1) if mask is None or mask.window is None else (mask.window - 1, 0)
@@ -71,7 +75,8 @@ def flash(
 
 
 class _Rows:
-    """Which rows of a flattened batch are real (`kept`), and where each sequence starts among them."""
+    """Which rows of a flattened batch are real (`kept`), and where each sequence starts among
+    them."""
 
     def __init__(self, kept: Tensor, lengths: Tensor) -> None:
         self.kept = kept

@@ -9,7 +9,8 @@ from dovetail.layers.projections import Linear
 
 
 class GatedMLP(nn.Module):
-    """``down(act(gate(x)) * up(x))`` (arXiv 2002.05202), with the tensor names of the Llama line."""
+    """``down(act(gate(x)) * up(x))`` (arXiv 2002.05202), with the tensor names of the Llama
+    line."""
 
     def __init__(
         self, hidden_size: int, intermediate_size: int, act: str = "silu", bias: bool = False

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square norm (arXiv 1910.07467), computed in float32 and cast back before the weight is applied.
+    """Root-mean-square norm (arXiv 1910.07467), computed in float32 and cast back before the weight
+    is applied.
 
     With `offset` the weight is stored as its distance from 1 and applied in float32, as in Gemma.
     """

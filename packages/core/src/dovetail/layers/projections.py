@@ -14,8 +14,9 @@ ONEDNN_MIN_WEIGHTS = 1 << 17  # below this the call costs more than it saves
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``x @ weight.T + bias`` for x (..., in) and weight (out, in).
 
-    PyTorch sends float32 products on a CPU to MKL, which reads a matrix at a third of the memory's speed when x has few rows. oneDNN,
-    which PyTorch carries too, is two to four times as fast there and no slower elsewhere, but knows no gradients.
+    PyTorch sends float32 products on a CPU to MKL, which reads a matrix at a third of the memory's
+    speed when x has few rows. oneDNN, which PyTorch carries too, is two to four times as fast there
+    and no slower elsewhere, but knows no gradients.
     """
     if (
         x.dtype is torch.float32

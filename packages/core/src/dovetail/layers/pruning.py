@@ -42,7 +42,8 @@ def prune_conv1d(layer: Conv1D, index: Tensor, dim: int = 1) -> Conv1D:
 
 
 class HeadPruning(nn.Module):
-    """An attention module that remembers which of its heads were removed, so that numbers keep their meaning."""
+    """An attention module that remembers which of its heads were removed, so that numbers keep
+    their meaning."""
 
     def __init__(self, num_heads: int) -> None:
         super().__init__()
@@ -63,7 +64,8 @@ class HeadPruning(nn.Module):
         output: str,
         width: int,
     ) -> None:
-        """Remove `heads` from the projections `inputs` of `inner` and from `output` of `outer`; a head has `width` channels."""
+        """Remove `heads` from the projections `inputs` of `inner` and from `output` of `outer`; a
+        head has `width` channels."""
         present = self.present_heads
         gone = [present.index(head) for head in sorted(set(heads)) if head in present]
         if not gone:

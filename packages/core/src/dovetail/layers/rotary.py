@@ -1,7 +1,7 @@
 """Rotary position embeddings (arXiv 2104.09864) with every scaling of the field.
 
-A scaling is a dictionary as configs hold it: ``{"rope_type": "yarn", "factor": 4.0, ...}``. Angles are float32 in every model dtype,
-since bfloat16 cannot tell neighbouring positions apart.
+A scaling is a dictionary as configs hold it: ``{"rope_type": "yarn", "factor": 4.0, ...}``. Angles
+are float32 in every model dtype, since bfloat16 cannot tell neighbouring positions apart.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def _dynamic(
 def _yarn(
     width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any
 ) -> Frequencies:
-    """Interpolates slow channels, keeps fast ones, with a ramp between them (YaRN, arXiv 2309.00071)."""
+    """Interpolates slow channels, keeps fast ones, with a ramp between them (YaRN, arXiv
+    2309.00071)."""
     original = scaling.get("original_max_position_embeddings") or limit
     factor = scaling["factor"]
 
@@ -82,7 +83,8 @@ def _yarn_attention(scaling: Mapping[str, Any], factor: float) -> float:
 def _longrope(
     width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any
 ) -> Frequencies:
-    """One searched divisor per channel, a set for short texts and a set for long ones (LongRoPE, arXiv 2402.13753)."""
+    """One searched divisor per channel, a set for short texts and a set for long ones (LongRoPE,
+    arXiv 2402.13753)."""
     original = scaling.get("original_max_position_embeddings")
     factor = limit / original if original else scaling.get("factor") or 1.0
     original = original or limit
@@ -98,7 +100,8 @@ def _longrope(
 def _llama3(
     width: int, theta: float, scaling: Mapping[str, Any], limit: int, length: int, device: Any
 ) -> Frequencies:
-    """Slow channels divided by the factor, fast ones kept, a smooth step between the two wavelengths (Llama 3.1)."""
+    """Slow channels divided by the factor, fast ones kept, a smooth step between the two
+    wavelengths (Llama 3.1)."""
     plain = base_frequencies(width, theta, device)
     turns = scaling["original_max_position_embeddings"] * plain / (2 * math.pi)
     low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
@@ -120,7 +123,8 @@ LENGTH_DEPENDENT = {"dynamic", "longrope"}
 class RotaryEmbedding(nn.Module):
     """Cosines and sines (B, T, width) for given positions; `width` is the rotated part of a head.
 
-    `limit` is ``max_position_embeddings``. Frequencies that depend on the length are computed anew for each forward pass.
+    `limit` is ``max_position_embeddings``. Frequencies that depend on the length are computed anew
+    for each forward pass.
     """
 
     inv_freq: Tensor
@@ -137,7 +141,8 @@ class RotaryEmbedding(nn.Module):
         self.kind = self.scaling.get("rope_type") or self.scaling.get("type") or "default"
         if self.kind not in SCALINGS:
             raise ConfigError(
-                f"rope_scaling: unknown rope_type {self.kind!r}.{near_matches(self.kind, SCALINGS)} "
+                f"rope_scaling: unknown rope_type {self.kind!r}."
+                f"{near_matches(self.kind, SCALINGS)} "
                 f"Known: {', '.join(SCALINGS)}."
             )
         self.register_buffer("inv_freq", torch.empty(width // 2), persistent=False)

@@ -15,9 +15,11 @@ KINDS = ("last", "first", "mean", "cls_index")
 
 
 class SequenceSummary(nn.Module):
-    """Picks or averages positions of (B, ..., T, D), then optionally dropout, projection, activation, dropout.
+    """Picks or averages positions of (B, ..., T, D), then optionally dropout, projection,
+    activation, dropout.
 
-    `kind` is ``last``, ``first``, ``mean`` or ``cls_index`` (the positions given to `forward`, else the last).
+    `kind` is ``last``, ``first``, ``mean`` or ``cls_index`` (the positions given to `forward`, else
+    the last).
     """
 
     def __init__(

@@ -12,7 +12,8 @@ from dovetail.errors import ConfigError
 class BertConfig(PretrainedConfig):
     """Sizes and constants of a BERT model; the defaults are those of ``bert-base-uncased``.
 
-    With `is_decoder` attention is causal; with `add_cross_attention` each layer also attends to an encoder.
+    With `is_decoder` attention is causal; with `add_cross_attention` each layer also attends to an
+    encoder.
     """
 
     model_type: ClassVar[str] = "bert"
@@ -38,5 +39,6 @@ class BertConfig(PretrainedConfig):
         """Refuse head counts that do not divide."""
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
-                f"num_attention_heads={self.num_attention_heads} does not divide hidden_size={self.hidden_size}."
+                f"num_attention_heads={self.num_attention_heads} does not divide "
+                f"hidden_size={self.hidden_size}."
             )

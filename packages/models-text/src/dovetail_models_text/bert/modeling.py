@@ -1,7 +1,8 @@
-"""BERT: the bidirectional encoder (arXiv 1810.04805); as a decoder it attends causally and may read an encoder.
+"""BERT: the bidirectional encoder (arXiv 1810.04805); as a decoder it attends causally and may read
+an encoder.
 
-Post-norm blocks, learned absolute positions, or distances between tokens (arXiv 1803.02155, 2009.13658) in their place.
-B batch, T query length, S key length, D width, H heads, E head width.
+Post-norm blocks, learned absolute positions, or distances between tokens (arXiv 1803.02155,
+2009.13658) in their place. B batch, T query length, S key length, D width, H heads, E head width.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ class BertSelfAttention(nn.Module):
         return split_heads(self.key(states), width), split_heads(self.value(states), width)
 
     def distance_bias(self, query: Tensor, key: Tensor) -> Tensor:
-        """Scores (B, H, T, S) of how far apart tokens are, as seen by the query and, if so configured, by the key."""
+        """Scores (B, H, T, S) of how far apart tokens are, as seen by the query and, if so
+        configured, by the key."""
         length, keys = query.shape[2], key.shape[2]
         positions = torch.arange(keys, device=query.device)
         distance = positions[keys - length :, None] - positions[None, :]
@@ -211,7 +213,8 @@ class BertPreTrainedModel(PreTrainedModel):
 
 
 class BertModel(BertPreTrainedModel):
-    """The encoder, or with ``config.is_decoder`` the decoder, and a pooler unless `add_pooling_layer` is False."""
+    """The encoder, or with ``config.is_decoder`` the decoder, and a pooler unless
+    `add_pooling_layer` is False."""
 
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
@@ -292,7 +295,8 @@ class BertLMPredictionHead(nn.Module):
 
 
 class BertHeads(nn.Module):
-    """What follows the body in pre-training: token predictions, whether two sentences follow each other, or both."""
+    """What follows the body in pre-training: token predictions, whether two sentences follow each
+    other, or both."""
 
     def __init__(
         self, config: BertConfig, predictions: bool = True, next_sentence: bool = False
@@ -305,7 +309,8 @@ class BertHeads(nn.Module):
 
 
 class BertForTokens(TaskHead, BertPreTrainedModel):
-    """Base of the models that predict tokens: the decoder's weight is the embedding, its bias a parameter of the head."""
+    """Base of the models that predict tokens: the decoder's weight is the embedding, its bias a
+    parameter of the head."""
 
     body_class = BertModel
     body_options: ClassVar[dict[str, Any]] = {"add_pooling_layer": False}
@@ -362,7 +367,8 @@ class BertForPreTraining(BertForTokens):
         next_sentence_label: Tensor | None = None,
         **kwargs: Any,
     ) -> BertForPreTrainingOutput:
-        """Masked-token logits and next-sentence logits; the loss when both kinds of label are given."""
+        """Masked-token logits and next-sentence logits; the loss when both kinds of label are
+        given."""
         outputs = self.bert(input_ids, attention_mask, return_dict=True, **kwargs)
         tokens = self.cls.predictions(outputs.last_hidden_state)
         following = self.cls.seq_relationship(outputs.pooler_output)

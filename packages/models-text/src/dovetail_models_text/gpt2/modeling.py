@@ -1,7 +1,8 @@
 """GPT-2: the left-to-right transformer with learned positions (Radford et al., 2019).
 
-Pre-norm blocks, one fused projection for query, key and value, weights stored transposed. With ``config.add_cross_attention`` the
-blocks also read an encoder. B batch, T query length, D width, H heads, E head width, V vocabulary.
+Pre-norm blocks, one fused projection for query, key and value, weights stored transposed. With
+``config.add_cross_attention`` the blocks also read an encoder. B batch, T query length, D width, H
+heads, E head width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ class GPT2MLP(nn.Module):
 
 
 class GPT2Block(nn.Module):
-    """Attention, attention to the encoder if there is one, MLP; each normalised before and added."""
+    """Attention, attention to the encoder if there is one, MLP; each normalised before and
+    added."""
 
     def __init__(self, config: GPT2Config, layer_idx: int) -> None:
         super().__init__()
@@ -179,7 +181,8 @@ class GPT2Model(GPT2PreTrainedModel):
         cache_position: Tensor | None = None,
         recorder: Recorder | None = None,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
-        """Hidden states (B, T, D); segments (`token_type_ids`) are embedded like tokens, as GPT-2 has it."""
+        """Hidden states (B, T, D); segments (`token_type_ids`) are embedded like tokens, as GPT-2
+        has it."""
         tokens = self.embed(input_ids, inputs_embeds)
         context = self.decoder_context(
             tokens,
@@ -242,7 +245,8 @@ class GPT2DoubleHeadsModel(ForCausalLM, GPT2PreTrainedModel):
         mc_labels: Tensor | None = None,
         **kwargs: Any,
     ) -> GPT2DoubleHeadsModelOutput:
-        """`mc_token_ids` (B, C) says which token of each choice to classify, by default the last."""
+        """`mc_token_ids` (B, C) says which token of each choice to classify, by default the
+        last."""
         shape = (inputs_embeds[..., 0] if input_ids is None else input_ids).shape  # type: ignore[index]
         tensors = dict(kwargs, input_ids=input_ids, attention_mask=attention_mask)
         flat = {

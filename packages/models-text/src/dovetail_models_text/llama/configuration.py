@@ -12,8 +12,9 @@ from dovetail.errors import ConfigError
 class LlamaConfig(PretrainedConfig):
     """Sizes and constants of a Llama model; the defaults are those of Llama 2 7B.
 
-    `num_key_value_heads` below `num_attention_heads` is grouped-query attention; `head_dim` defaults to an even split of
-    `hidden_size`. `rope_scaling` is a dictionary as `dovetail.layers.rotary` reads it.
+    `num_key_value_heads` below `num_attention_heads` is grouped-query attention; `head_dim`
+    defaults to an even split of `hidden_size`. `rope_scaling` is a dictionary as
+    `dovetail.layers.rotary` reads it.
     """
 
     model_type: ClassVar[str] = "llama"

@@ -1,7 +1,8 @@
-"""Llama 1 to 3: the decoder that most others are measured against (arXiv 2302.13971, 2307.09288, 2407.21783).
+"""Llama 1 to 3: the decoder that most others are measured against (arXiv 2302.13971, 2307.09288,
+2407.21783).
 
-Pre-norm residual blocks with RMS norms, rotary positions, grouped-query attention and a gated MLP; no biases.
-B batch, T query length, D width, H heads, K key-value heads, E head width.
+Pre-norm residual blocks with RMS norms, rotary positions, grouped-query attention and a gated MLP;
+no biases. B batch, T query length, D width, H heads, K key-value heads, E head width.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from dovetail.errors import ConfigError
 class T5Config(PretrainedConfig):
     """Sizes and constants of a T5 model; the defaults are those of ``t5-small``.
 
-    `feed_forward_proj` is an activation, or ``gated-`` and an activation (T5 1.1): `dense_act_fn` and `is_gated_act` follow from it.
+    `feed_forward_proj` is an activation, or ``gated-`` and an activation (T5 1.1): `dense_act_fn`
+    and `is_gated_act` follow from it.
     """
 
     model_type: ClassVar[str] = "t5"
@@ -44,7 +45,8 @@ class T5Config(PretrainedConfig):
     classifier_dropout: Probability = 0.0
 
     def derive(self) -> None:
-        """As many decoder as encoder layers unless said otherwise; the activation from `feed_forward_proj`."""
+        """As many decoder as encoder layers unless said otherwise; the activation from
+        `feed_forward_proj`."""
         self.num_decoder_layers = self.num_decoder_layers or self.num_layers
         gate, _, name = self.feed_forward_proj.rpartition("-")
         self.is_gated_act = gate == "gated"
@@ -56,6 +58,6 @@ class T5Config(PretrainedConfig):
             "-" in self.feed_forward_proj and not self.is_gated_act
         ):
             raise ConfigError(
-                f"feed_forward_proj={self.feed_forward_proj!r} must be an activation or 'gated-' and an activation, "
-                "for instance 'relu' or 'gated-gelu'."
+                f"feed_forward_proj={self.feed_forward_proj!r} must be an activation or 'gated-' "
+                "and an activation, for instance 'relu' or 'gated-gelu'."
             )

@@ -1,7 +1,8 @@
 """T5: the text-to-text encoder-decoder (arXiv 1910.10683; 1.1: gated MLP, untied head).
 
-Pre-norm blocks with RMS norms and no biases; positions enter as a learned bias per bucket of distances, owned by the first block of
-each stack; scores are not scaled. B batch, T query length, S key length, D width, H heads, E head width, V vocabulary.
+Pre-norm blocks with RMS norms and no biases; positions enter as a learned bias per bucket of
+distances, owned by the first block of each stack; scores are not scaled. B batch, T query length, S
+key length, D width, H heads, E head width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class T5Attention(HeadPruning):
         return self.relative_attention_bias(self.bucket(distance)).permute(2, 0, 1)[None]
 
     def bucket(self, distance: Tensor) -> Tensor:
-        """Number of the bucket of each signed distance: exact when near, logarithmic when far, one for all beyond."""
+        """Number of the bucket of each signed distance: exact when near, logarithmic when far, one
+        for all beyond."""
         buckets, bucket = self.config.relative_attention_num_buckets, torch.zeros_like(distance)
         if self.config.is_decoder:
             distance = (-distance).clamp(min=0)
@@ -350,7 +352,8 @@ class T5ForSequenceClassification(T5PreTrainedModel):
         labels: Tensor | None = None,
         **kwargs: Any,
     ) -> Seq2SeqSequenceClassifierOutput:
-        """Logits (B, labels), by ``config.problem_type`` the loss; all texts need equally many ends."""
+        """Logits (B, labels), by ``config.problem_type`` the loss; all texts need equally many
+        ends."""
         if decoder_input_ids is None:
             decoder_input_ids = self.transformer.shift_right(input_ids)
         decoder, encoder = self.transformer.run(
