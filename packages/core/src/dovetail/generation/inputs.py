@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -39,18 +39,20 @@ def _takes_anything(function: Any) -> bool:
 
 
 def forward_parameters(module: Any) -> frozenset[str]:
-    """Names of the arguments of a module's forward pass; a head that passes on what it does not
-    know has its body's too.
+    """Names of the arguments of a module's forward pass, also of those that it just passes on.
+
+    A head passes what it does not know to its body, or to `run` of an encoder-decoder.
     """
-    body = getattr(module, "base_model", module)
-    return _forward_parameters(type(module), type(body))
+    return _forward_parameters(type(module), type(getattr(module, "base_model", module)))
 
 
 @lru_cache(maxsize=512)
-def _forward_parameters(kind: type, body: type) -> frozenset[str]:
-    forward = kind.forward  # type: ignore[attr-defined]
-    own = parameters(forward)
-    return own | parameters(body.forward) if _takes_anything(forward) else own  # type: ignore[attr-defined]
+def _forward_parameters(kind: Any, body: Any) -> frozenset[str]:
+    names = parameters(kind.forward)
+    if _takes_anything(kind.forward):
+        names |= parameters(body.forward)
+        names |= parameters(kind.run) if hasattr(kind, "run") else frozenset()
+    return names
 
 
 def check_model_kwargs(model: Any, model_kwargs: Arguments) -> None:
@@ -168,7 +170,7 @@ def infer_mask(input_ids: Tensor, config: GenerationConfig) -> Tensor | None:
 
 def warn_of_right_padding(input_ids: Tensor, config: GenerationConfig) -> None:
     """Log a warning when prompts of a decoder end in padding."""
-    if config.pad_token_id is None or len(input_ids) == 1 or input_ids.dim() != 2:
+    if config.pad_token_id is None or len(input_ids) == 1 or not input_ids.numel():
         return
     if bool((input_ids[:, -1] == config.pad_token_id).any()):
         logger.warning_once(
@@ -195,11 +197,9 @@ def expand(
 def _expanded(value: Any, times: int) -> Any:
     if isinstance(value, Tensor):
         return value.repeat_interleave(times, dim=0) if value.dim() else value
-    if isinstance(value, ModelOutput):
-        known = {field.name for field in fields(value)}  # type: ignore[arg-type]
-        return type(value)(
-            **{name: _expanded(entry, times) for name, entry in value.items() if name in known}
-        )
+    if isinstance(value, ModelOutput):  # records of its layers are for the caller, as they were
+        tensors = {name: entry for name, entry in value.items() if isinstance(entry, Tensor)}
+        return type(value)(**{**value, **expand(tensors, times)})
     if isinstance(value, tuple):
         return tuple(_expanded(entry, times) for entry in value)
     if hasattr(value, "batch_repeat_interleave") and value.get_seq_length():
