@@ -8,6 +8,7 @@ usage: python examples/rank.py TEXTS.jsonl QUESTIONS.jsonl
 import json
 import sys
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 
@@ -24,4 +25,4 @@ questions, wanted = read(sys.argv[2])
 for question, scores in zip(questions, wanted @ vectors.T, strict=True):
     print(f"\n{question}")
     for place in np.argsort(-scores)[:3]:
-        print(f"  {scores[place]:.2f}  line {place + 1:<3}  {texts[place]}")
+        print(f"  {scores[place]:.2f}  line {place + 1:<3}  {shorten(texts[place], 110)}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections import namedtuple
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +21,6 @@ TOOL = """
 def dovetail_tools():
     return [ToolDeclaration("acme-tool", "acme_{}:Tool")]
 """
-Usage = namedtuple("Usage", "total used free")
 
 
 def about(findings: list[Finding], word: str) -> list[Finding]:
@@ -164,7 +163,7 @@ def test_missing_shards_and_a_damaged_index(repo):
 
 
 def test_a_disk_that_is_nearly_full(repo, monkeypatch):
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda place: Usage(100, 99, 3 * 2**20))
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda place: SimpleNamespace(free=3 * 2**20))
     (finding,) = cache.disk_space()
     assert "only 3 MiB are free" in finding.problem
 

@@ -129,7 +129,7 @@ def _reads_text(task: str) -> bool:
     loads.
     """
     family = "translation" if task.startswith("translation_") else task
-    return registry.pipelines().get(family).inputs == "text"
+    return registry.pipelines().get(family).inputs in ("text", "multimodal")
 
 
 def _results(items: list[Any], answers: Any, *, shown: bool) -> Iterator[Result]:
