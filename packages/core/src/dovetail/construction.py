@@ -1,22 +1,38 @@
 """Building a model without memory, and filling what a checkpoint does not bring.
 
-A model is built on the meta device: names and shapes without storage. Loading then puts tensors in
-place one by one. What remains is made here: newly initialised parameters, and buffers that are
-computed rather than stored.
+While a model is built for loading, its parameters are made on the meta device: names and shapes
+without storage. Loading then puts tensors in place one by one. What constructors compute (rotary
+frequencies, masks, small constants) is computed as always, because no checkpoint stores it.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from math import prod
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 META = torch.device("meta")
+LARGE = 2**24
+"""Elements from which on even tensors of zeros or ones are not made before they are needed."""
+
+UNFILLED = (torch.empty, torch.rand, torch.randn)
+"""Functions that make parameters, whose values then come from an initialiser or a checkpoint."""
+COMPUTED = (torch.zeros, torch.ones, torch.full, torch.arange, torch.linspace, torch.eye)
+"""Functions that make what constructors compute."""
+IN_PLACE = frozenset(
+    """
+    normal_ uniform_ random_ bernoulli_ exponential_ cauchy_ log_normal_ geometric_ fill_ zero_
+    constant_ kaiming_uniform_ kaiming_normal_ trunc_normal_ copy_ erfinv_ mul_ add_ sub_ div_
+    clamp_
+    """.split()  # noqa: SIM905 - as a list it would take a screen
+)
+"""Names of functions that write into a tensor."""
 
 DeviceOf = Callable[[str], torch.device]
 """The device on which the tensor of that name is to live."""
@@ -33,25 +49,53 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(previous)
 
 
-@contextmanager
-def no_initialisation() -> Iterator[None]:
-    """The functions of `torch.nn.init` leave tensors as they are inside."""
-    with ExitStack() as stack:
-        for name in dir(nn.init):
-            if name.endswith("_") and not name.startswith("_"):
-                stack.enter_context(mock.patch.object(nn.init, name, _untouched))
-        yield
+class Outline(TorchFunctionMode):
+    """Inside, tensors that are to be filled later are made on the meta device and stay unfilled.
+
+    This is not ``torch.device("meta")``: that would lose what constructors compute, and the first
+    operation there which torch implements in Python imports its compiler, which takes seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in IN_PLACE:
+            tensor = args[0] if args else kwargs.get("tensor")
+            if isinstance(tensor, Tensor) and tensor.is_meta:
+                return tensor
+        elif func in UNFILLED and kwargs.get("device") is None and kwargs.get("out") is None:
+            kwargs = {name: value for name, value in kwargs.items() if name != "generator"}
+            return torch.empty(*args, **kwargs | {"device": META})
+        elif func in COMPUTED and kwargs.get("device") in (None, META):
+            # A device of meta is that of a parameter beside which something is computed.
+            place = META if _numel(func, args, kwargs) >= LARGE else None
+            return func(*args, **kwargs | {"device": place})
+        return func(*args, **kwargs)
 
 
-def _untouched(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return tensor
+def _numel(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """Elements of what `torch.zeros`, `torch.ones` or `torch.full` would make; else 0."""
+    if func not in COMPUTED[:3]:
+        return 0
+    size = args or kwargs.get("size", ())
+    return prod(size[0] if size and not isinstance(size[0], int) else size)
+
+
+class KeepLarge(TorchFunctionMode):
+    """Inside, large tensors are not filled at random, and so take no physical memory."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "uniform_") and args:
+            tensor = args[0]
+            if isinstance(tensor, Tensor) and tensor.numel() >= LARGE:
+                return tensor
+        return func(*args, **(kwargs or {}))
 
 
 class Blueprint:
     """How to build a model: its class, arguments and data type.
 
-    `build` makes it on the meta device. `twin` is a second one in memory, made only when something
-    must be copied from it: values that a constructor computes and nothing else can restore.
+    `build` makes its outline. `twin` is a second one in memory, made only when something must be
+    copied from it that a constructor computes and nothing else can restore.
     """
 
     def __init__(
@@ -64,28 +108,16 @@ class Blueprint:
         self.cls, self.args, self.kwargs, self.dtype = cls, tuple(args), dict(kwargs), dtype
 
     def build(self) -> nn.Module:
-        """The model on the meta device, tied."""
-        with default_dtype(self.dtype):
-            try:
-                with META:
-                    model = self.cls(*self.args, **self.kwargs)
-            except (NotImplementedError, RuntimeError) as error:
-                # A constructor that reads values (`.item()`) needs real tensors.
-                if "meta" not in str(error).lower():
-                    raise
-                model = self.twin.to(META)
-                del self.twin
+        """The model with its parameters on the meta device, tied."""
+        with default_dtype(self.dtype), torch.random.fork_rng(devices=[]), Outline():
+            model = self.cls(*self.args, **self.kwargs)
         tie(model)
         return model
 
     @functools.cached_property
     def twin(self) -> nn.Module:
-        """The model in memory, its large parameters unfilled (and so without physical memory)."""
-        with ExitStack() as stack:
-            stack.enter_context(default_dtype(self.dtype))
-            stack.enter_context(torch.random.fork_rng(devices=[]))
-            stack.enter_context(no_initialisation())
-            stack.enter_context(torch.device("cpu"))
+        """The model in memory, its large parameters unfilled."""
+        with default_dtype(self.dtype), torch.random.fork_rng(devices=[]), KeepLarge():
             return self.cls(*self.args, **self.kwargs)
 
 
@@ -116,32 +148,23 @@ def fill_absent(
     """Give the tensors named in `groups` (each group is one tensor) the model's own initial values.
 
     Comes before the checkpoint's tensors are put in place, so that an initialiser which fills a
-    whole module cannot overwrite one of them.
+    whole module cannot overwrite one of them. Those that the constructor filled stay as they are.
     """
     made: dict[str, Tensor] = {}
     for names in groups:
         template = _tensor(model, names[0])
-        tensor = _unfilled(template, device_of(names[0]))
-        set_tensor(model, names[0], tensor)
+        if not template.is_meta:
+            continue
+        set_tensor(model, names[0], _unfilled(template, device_of(names[0])))
         made[names[0]] = placed = _tensor(model, names[0])
         for name in names[1:]:
-            _share(model, name, placed)
+            set_tensor(model, name, placed)
     _initialise(model, made)
     for name in made:
-        value = _tensor(model, name)
-        if value.is_meta or _is_unfilled(value):
+        if _tensor(model, name).is_meta or _is_unfilled(_tensor(model, name)):
             original = _tensor(blueprint.twin, name).detach()
-            set_tensor(model, name, original.to(device_of(name)).clone())
+            set_tensor(model, name, original.to(device_of(name), copy=True))
     tie(model)
-
-
-def _share(model: nn.Module, name: str, tensor: Tensor) -> None:
-    path, _, leaf = name.rpartition(".")
-    module = model.get_submodule(path)
-    if isinstance(tensor, nn.Parameter):
-        setattr(module, leaf, tensor)
-    else:
-        module._buffers[leaf] = tensor
 
 
 def _tensor(model: nn.Module, name: str) -> Tensor:
@@ -193,40 +216,44 @@ def _paths(name: str) -> Iterator[str]:
         yield name
 
 
-def rebuild_buffers(model: nn.Module, device_of: DeviceOf, blueprint: Blueprint) -> None:
-    """Compute the buffers (and other tensors) that no checkpoint stores and meta does not hold.
+def place_computed(model: nn.Module, device_of: DeviceOf, blueprint: Blueprint) -> None:
+    """Bring what constructors computed to its device: buffers, parameters, plain tensors.
 
-    A module restores its own in ``reset_buffers(device)``; for others the constructor's values are
-    copied from the blueprint's twin.
+    What was computed from parameters is still on the meta device: a module restores it in
+    ``reset_buffers(device)``; otherwise the blueprint's twin has it.
     """
     for path, module in model.named_modules():
-        if not _meta_leaves(module):
-            continue
-        reset = getattr(module, "reset_buffers", None)
-        if callable(reset):
-            first = _meta_leaves(module)[0]
-            with default_dtype(blueprint.dtype):
-                reset(device_of(f"{path}.{first}" if path else first))
-        for leaf in _meta_leaves(module):
-            _copy_leaf(module, blueprint.twin.get_submodule(path), leaf, device_of, path)
+        if any(value.is_meta for _, value in _computed(module)):
+            _restore(module, path, device_of, blueprint)
+        for leaf, value in _computed(module):
+            device = device_of(f"{path}.{leaf}" if path else leaf)
+            if value.device != device:
+                _set_leaf(module, leaf, value.to(device))
 
 
-def _meta_leaves(module: nn.Module) -> list[str]:
-    """Names of buffers and of plain tensor attributes that are still on the meta device."""
+def _restore(module: nn.Module, path: str, device_of: DeviceOf, blueprint: Blueprint) -> None:
+    reset = getattr(module, "reset_buffers", None)
+    if callable(reset):
+        with default_dtype(blueprint.dtype):
+            reset(device_of(path))
+    for leaf, value in _computed(module):
+        if value.is_meta:
+            original = getattr(blueprint.twin.get_submodule(path), leaf)
+            _set_leaf(module, leaf, original.detach().clone())
+
+
+def _computed(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """Buffers and plain tensor attributes of a module, and parameters that have values."""
     plain = {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
-    return [name for name, value in {**module._buffers, **plain}.items() if _is_meta(value)]
+    filled = {name: p for name, p in module._parameters.items() if p is not None and not p.is_meta}
+    found = {**module._buffers, **plain, **filled}
+    return [(name, value) for name, value in found.items() if value is not None]
 
 
-def _is_meta(value: Tensor | None) -> bool:
-    return value is not None and value.is_meta
-
-
-def _copy_leaf(
-    module: nn.Module, twin: nn.Module, leaf: str, device_of: DeviceOf, path: str
-) -> None:
-    value = getattr(twin, leaf).detach().clone()
-    value = value.to(device_of(f"{path}.{leaf}" if path else leaf))
+def _set_leaf(module: nn.Module, leaf: str, value: Tensor) -> None:
     if leaf in module._buffers:
         module._buffers[leaf] = value
+    elif leaf in module._parameters:
+        set_tensor(module, leaf, value)
     else:
         setattr(module, leaf, value)

@@ -24,7 +24,7 @@ from dovetail.construction import (
     Blueprint,
     default_dtype,
     fill_absent,
-    rebuild_buffers,
+    place_computed,
     set_tensor,
     tie,
 )
@@ -195,7 +195,7 @@ class _Load:
         groups = [names for names in tied_groups(expected, tied) if absent & set(names)]
         fill_absent(model, groups, where.device_of, blueprint)
         self._place(model, matching, claimed, where, tied_groups(expected, tied))
-        rebuild_buffers(model, where.device_of, blueprint)
+        place_computed(model, where.device_of, blueprint)
         return self._finish(model, where)
 
     def _dtype(self) -> torch.dtype:
