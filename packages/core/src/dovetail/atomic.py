@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -60,12 +61,13 @@ __all__ = [
 STAGING_PREFIX = ".dovetail-staging-"
 JOURNAL = ".dovetail-journal.json"
 MANIFEST = ".dovetail-manifest.json"
+TEMPORARY = ".dovetail-tmp"
 PRIVATE_FILES = (
     f"{STAGING_PREFIX}*",
     f"{STAGING_PREFIX}*/**",
     JOURNAL,
     MANIFEST,
-    ".*.dovetail-tmp",
+    f".*{TEMPORARY}",
 )
 """Patterns of what is no part of a checkpoint and is never uploaded."""
 
@@ -75,6 +77,7 @@ WHOLE = 2**20
 SAMPLES = 64
 SAMPLE_BYTES = 4096
 ABANDONED_SECONDS = 3600
+"""When a temporary file, of which nobody knows whose it is, counts as left by a kill."""
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
@@ -85,7 +88,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
     """
     path = Path(path)
     content = data.encode() if isinstance(data, str) else data
-    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.dovetail-tmp")
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}{TEMPORARY}")
     try:
         with beside.open("xb") as file:
             file.write(content)
@@ -96,6 +99,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
         beside.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+    _sweep_temporary(path.parent, glob.escape(path.name))
 
 
 @contextlib.contextmanager
@@ -180,7 +184,7 @@ def check_manifest(folder: str | os.PathLike[str], names: Iterable[str]) -> None
     folder = Path(folder)
     if not (folder / MANIFEST).exists():
         return
-    saved = read_json_object(folder / MANIFEST, error=CheckpointError).get("files", {})
+    saved = _saved_states(folder)
     states = {name: _state(folder / name) == saved[name] for name in names if name in saved}
     changed = sorted(name for name, same in states.items() if not same)
     if changed and len(changed) < len(states):
@@ -199,7 +203,9 @@ def _commit(folder: Path, staging: Path, obsolete: Sequence[str]) -> None:
     names = sorted(_files(staging))
     for name in names:
         _flush(staging / name)
-    old = _old_states(folder)
+    old = {}
+    with contextlib.suppress(CheckpointError):  # a damaged manifest is replaced
+        old = _saved_states(folder)
     new = {name: _state(staging / name) for name in names}
     with _locked(folder):
         removed = sorted(
@@ -210,37 +216,53 @@ def _commit(folder: Path, staging: Path, obsolete: Sequence[str]) -> None:
         kept = {name: state for name, state in old.items() if name not in removed}
         atomic_write(staging / MANIFEST, json.dumps({"version": 1, "files": kept | new}, indent=1))
         journal = {"staging": staging.name, "files": [*names, MANIFEST], "remove": removed}
-        atomic_write(folder / JOURNAL, json.dumps(journal))
+        atomic_write(staging / JOURNAL, json.dumps(journal))
+        os.replace(staging / JOURNAL, folder / JOURNAL)
+        _flush_folder(folder)
         _roll_forward(folder)
 
 
-def _old_states(folder: Path) -> dict[str, Any]:
-    """What the last manifest says; a damaged one is as good as none, since a new one replaces
-    it."""
-    try:
-        states = read_json_object(folder / MANIFEST, error=CheckpointError).get("files")
-    except CheckpointError:
-        return {}
-    return states if isinstance(states, dict) else {}
+def _saved_states(folder: Path) -> dict[str, Any]:
+    """What the manifest says of each file."""
+    path = folder / MANIFEST
+    states = read_json_object(path, error=CheckpointError).get("files") if path.exists() else {}
+    if not isinstance(states, dict):
+        raise CheckpointError(f"{path} is damaged: it lists no files. Delete it, or save again.")
+    return states
 
 
 def _roll_forward(folder: Path) -> None:
     if not (folder / JOURNAL).exists():
         return
-    journal = read_json_object(folder / JOURNAL, error=CheckpointError)
-    where = str(folder / JOURNAL)
-    staging = safe_join(folder, journal.get("staging"), where=where)
-    for name in journal.get("files", ()):
-        source = safe_join(staging, name, where=where)
-        target = safe_join(folder, name, where=where)
+    staging, moved, removed = _read_journal(folder)
+    for source, target in moved:
         target.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # moved before the interruption
             os.replace(source, target)
-    for name in journal.get("remove", ()):
-        safe_join(folder, name, where=where).unlink(missing_ok=True)
+    for path in removed:
+        path.unlink(missing_ok=True)
     _flush_folder(folder)
     (folder / JOURNAL).unlink()
     shutil.rmtree(staging, ignore_errors=True)
+
+
+def _read_journal(folder: Path) -> tuple[Path, list[tuple[Path, Path]], list[Path]]:
+    """The staging folder, what moves from it to where, and what is removed; nothing outside."""
+    where = str(folder / JOURNAL)
+    journal = read_json_object(where, error=CheckpointError)
+    name, files, removed = (journal.get(key) for key in ("staging", "files", "remove"))
+    if (
+        not (isinstance(name, str) and name.startswith(STAGING_PREFIX) and "/" not in name)
+        or not isinstance(files, list)
+        or not isinstance(removed, list)
+    ):
+        raise CheckpointError(f"{where} is damaged. Delete it, and save or download again.")
+    staging = safe_join(folder, name, where=where)
+    moved = [
+        (safe_join(staging, file, where=where), safe_join(folder, file, where=where))
+        for file in files
+    ]
+    return staging, moved, [safe_join(folder, file, where=where) for file in removed]
 
 
 def _sweep(folder: Path) -> None:
@@ -248,7 +270,11 @@ def _sweep(folder: Path) -> None:
     for leftover in folder.glob(f"{STAGING_PREFIX}*"):
         with contextlib.suppress(BlockingIOError), _locked(leftover, wait=False):
             shutil.rmtree(leftover, ignore_errors=True)
-    for leftover in folder.glob(".*.dovetail-tmp"):
+    _sweep_temporary(folder, "*")
+
+
+def _sweep_temporary(folder: Path, name: str) -> None:
+    for leftover in folder.glob(f".{name}.*{TEMPORARY}"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > ABANDONED_SECONDS:
                 leftover.unlink()
