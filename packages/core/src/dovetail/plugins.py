@@ -320,7 +320,7 @@ def collect(module: object, host: pluggy.PluginManager) -> list[Declaration]:
     try:
         host.register(module)
         host.check_pending()
-        callers = host.get_hookcallers(module) or []
+        callers = [caller for caller in host.get_hookcallers(module) or () if caller.has_spec()]
         calls = [(caller.name, call) for caller in callers for call in caller.get_hookimpls()]
         declared = [item for name, call in calls for item in _call(name, call)]
     except pluggy.PluginValidationError as error:

@@ -8,19 +8,19 @@ B batch, T query length, D width, H heads, E head width.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from acme_example.configuration import AcmeExampleConfig
 from dovetail.caches import Cache
+from dovetail.context import Context
 from dovetail.heads import ForCausalLM, ForSequenceClassification
-from dovetail.layers.attention import attention
+from dovetail.layers.attention import split_heads
 from dovetail.layers.mlp import GatedMLP
 from dovetail.layers.norms import RMSNorm
 from dovetail.layers.projections import Linear
 from dovetail.layers.rotary import RotaryEmbedding, apply_rotary
-from dovetail.masks import Mask, causal_mask
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import BaseModelOutputWithPast
 from dovetail.recording import Recorder, backbone
@@ -36,33 +36,16 @@ class AcmeExampleAttention(nn.Module):
         self.qkv_proj = Linear(config.hidden_size, 3 * config.hidden_size, bias=False)
         self.o_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(
-        self,
-        hidden_states: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        mask: Mask | None,
-        past_key_values: Cache | None = None,
-        cache_position: Tensor | None = None,
-        recorder: Recorder | None = None,
-    ) -> Tensor:
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         """Mix `hidden_states` (B, T, D) across positions."""
         query, key, value = (
-            part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, H, T, E)
+            split_heads(part, self.head_dim)  # (B, H, T, E)
             for part in self.qkv_proj(hidden_states).chunk(3, dim=-1)
         )
-        query, key = apply_rotary(query, key, *rotary)
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx, cache_position)
-        output = attention(
-            query,
-            key,
-            value,
-            mask,
-            dropout=self.config.attention_dropout if self.training else 0.0,
-            implementation=self.config._attn_implementation,
-            recorder=recorder,
-        )
-        return self.o_proj(output)
+        query, key = apply_rotary(query, key, *context.rotary)
+        key, value = context.remember(key, value, self.layer_idx)
+        dropout = self.config.attention_dropout * self.training
+        return self.o_proj(context.attend(query, key, value, self.layer_idx, dropout=dropout))
 
 
 class AcmeExampleLayer(nn.Module):
@@ -74,10 +57,10 @@ class AcmeExampleLayer(nn.Module):
         self.attention = AcmeExampleAttention(config, layer_idx)
         self.mlp = GatedMLP(config.hidden_size, config.intermediate_size)
 
-    def forward(self, hidden_states: Tensor, **attention_inputs: Any) -> Tensor:
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         """Add both branches to the residual stream (B, T, D)."""
         states = self.norm(hidden_states)
-        return hidden_states + self.attention(states, **attention_inputs) + self.mlp(states)
+        return hidden_states + self.attention(states, context) + self.mlp(states)
 
 
 class AcmeExamplePreTrainedModel(PreTrainedModel):
@@ -118,28 +101,18 @@ class AcmeExampleModel(AcmeExamplePreTrainedModel):
     ) -> BaseModelOutputWithPast:
         """Hidden states (B, T, D) of `input_ids` (B, T)."""
         hidden_states = self.embed(input_ids, inputs_embeds)
-        cache = self.open_cache(past_key_values, use_cache)
-        cache_position = self.positions(hidden_states, cache, cache_position)
-        mask = causal_mask(
+        context = self.decoder_context(
             hidden_states,
             attention_mask,
-            cache=cache,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
             cache_position=cache_position,
             position_ids=position_ids,
-        )
-        positions = cache_position[None] if position_ids is None else position_ids
-        hidden_states = self.run_layers(
-            self.layers,
-            hidden_states,
-            rotary=self.rotary_emb(hidden_states, positions),
-            mask=mask,
-            past_key_values=cache,
-            cache_position=cache_position,
             recorder=recorder,
         )
-        return BaseModelOutputWithPast(
-            last_hidden_state=self.norm(hidden_states), past_key_values=cache
-        )
+        context.rotary = self.rotary_emb(hidden_states, context.position_ids)
+        hidden_states = self.norm(self.run_layers(self.layers, hidden_states, context))
+        return BaseModelOutputWithPast(hidden_states, context.cache)
 
 
 class AcmeExampleForCausalLM(ForCausalLM, AcmeExamplePreTrainedModel):

@@ -1,0 +1,3 @@
+"""Raises when the entry point is loaded."""
+
+raise RuntimeError("the anchor is lost")
