@@ -356,7 +356,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         names = ["decoder", "generator", "text_config"]
         if not decoder:
             names.insert(0, "text_encoder")
-        found = [name for name in names if getattr(self, name, None) is not None]
+        found = [n for n in names if isinstance(getattr(self, n, None), PretrainedConfig)]
         if len(found) > 1:
             raise ConfigError(
                 f"{type(self).__name__} has several text configs ({', '.join(found)}); name the "

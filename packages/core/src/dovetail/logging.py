@@ -112,6 +112,7 @@ def _root() -> Logger:
         wanted = os.environ.get("DOVETAIL_VERBOSITY", "warning").lower()
         root.setLevel(LEVELS.get(wanted, WARNING))
         root.addHandler(_fallback)
+        root.addHandler(logging.NullHandler())  # keeps Python's own last resort from speaking
         if wanted not in LEVELS:
             root.warning(
                 "DOVETAIL_VERBOSITY=%s is not one of %s; using 'warning'.",
