@@ -31,10 +31,10 @@ $(DEMO_STAMP): $(STAMP)
 demo: $(DEMO_STAMP) ## embed a book with a real checkpoint and ask it three questions
 	@PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
 
-test: $(STAMP) ## every test
+test: $(DEMO_STAMP) ## every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-fast: $(STAMP) ## the tests that take less than a few seconds each
+test-fast: $(DEMO_STAMP) ## the tests that take less than a few seconds each
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff, both as linter and as formatter
@@ -54,8 +54,9 @@ golden: $(STAMP) ## make the golden files anew with the reference library, in an
 bench: $(STAMP) ## print every benchmark, ours beside the reference library's
 	@VENV="$(VENV)" bash scripts/bench.sh
 
-docs: $(STAMP) ## write the generated pages of docs/reference
+docs: $(STAMP) ## write what is generated: docs/reference and the stub of public names
 	$(BIN)/python scripts/reference_docs.py
+	$(BIN)/python scripts/public_stub.py
 
 clean: ## remove the environments, caches and outputs
 	rm -rf .venv .venv-reference .venv-latest .pytest_cache .ruff_cache .mypy_cache out

@@ -25,4 +25,4 @@ questions, wanted = read(sys.argv[2])
 for question, scores in zip(questions, wanted @ vectors.T, strict=True):
     print(f"\n{question}")
     for place in np.argsort(-scores)[:3]:
-        print(f"  {scores[place]:.2f}  line {place + 1:<3}  {shorten(texts[place], 110)}")
+        print(f"  {scores[place]:.2f}  line {place + 1:<3}  {shorten(texts[place], 140)}")

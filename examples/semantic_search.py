@@ -36,4 +36,4 @@ for question in Path(questions).read_text(encoding="utf-8").splitlines():
     scores, places = (embed([question]) @ vectors.T)[0].topk(3)
     print(f"\n{question}")
     for score, place in zip(scores.tolist(), places.tolist(), strict=True):
-        print(f"  {score:.2f}  line {place + 1:<3}  {shorten(lines[place], 110)}")
+        print(f"  {score:.2f}  line {place + 1:<3}  {shorten(lines[place], 140)}")
