@@ -1,0 +1,410 @@
+# Written by scripts/public_stub.py (`make docs`); names come from dovetail/names.py and from what
+# the official packages declare.
+
+__version__: str
+
+# dovetail
+
+from dovetail.auto import AutoBackbone as AutoBackbone
+from dovetail.auto import AutoConfig as AutoConfig
+from dovetail.auto import AutoFeatureExtractor as AutoFeatureExtractor
+from dovetail.auto import AutoImageProcessor as AutoImageProcessor
+from dovetail.auto import AutoModel as AutoModel
+from dovetail.auto import AutoModelForAudioClassification as AutoModelForAudioClassification
+from dovetail.auto import AutoModelForAudioFrameClassification as AutoModelForAudioFrameClassification
+from dovetail.auto import AutoModelForAudioXVector as AutoModelForAudioXVector
+from dovetail.auto import AutoModelForCTC as AutoModelForCTC
+from dovetail.auto import AutoModelForCausalLM as AutoModelForCausalLM
+from dovetail.auto import AutoModelForDepthEstimation as AutoModelForDepthEstimation
+from dovetail.auto import AutoModelForDocumentQuestionAnswering as AutoModelForDocumentQuestionAnswering
+from dovetail.auto import AutoModelForImageClassification as AutoModelForImageClassification
+from dovetail.auto import AutoModelForImageSegmentation as AutoModelForImageSegmentation
+from dovetail.auto import AutoModelForImageTextToText as AutoModelForImageTextToText
+from dovetail.auto import AutoModelForImageToImage as AutoModelForImageToImage
+from dovetail.auto import AutoModelForInstanceSegmentation as AutoModelForInstanceSegmentation
+from dovetail.auto import AutoModelForKeypointDetection as AutoModelForKeypointDetection
+from dovetail.auto import AutoModelForMaskGeneration as AutoModelForMaskGeneration
+from dovetail.auto import AutoModelForMaskedImageModeling as AutoModelForMaskedImageModeling
+from dovetail.auto import AutoModelForMaskedLM as AutoModelForMaskedLM
+from dovetail.auto import AutoModelForMultipleChoice as AutoModelForMultipleChoice
+from dovetail.auto import AutoModelForNextSentencePrediction as AutoModelForNextSentencePrediction
+from dovetail.auto import AutoModelForObjectDetection as AutoModelForObjectDetection
+from dovetail.auto import AutoModelForPreTraining as AutoModelForPreTraining
+from dovetail.auto import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
+from dovetail.auto import AutoModelForSemanticSegmentation as AutoModelForSemanticSegmentation
+from dovetail.auto import AutoModelForSeq2SeqLM as AutoModelForSeq2SeqLM
+from dovetail.auto import AutoModelForSequenceClassification as AutoModelForSequenceClassification
+from dovetail.auto import AutoModelForSpeechSeq2Seq as AutoModelForSpeechSeq2Seq
+from dovetail.auto import AutoModelForTableQuestionAnswering as AutoModelForTableQuestionAnswering
+from dovetail.auto import AutoModelForTextEncoding as AutoModelForTextEncoding
+from dovetail.auto import AutoModelForTextToSpectrogram as AutoModelForTextToSpectrogram
+from dovetail.auto import AutoModelForTextToWaveform as AutoModelForTextToWaveform
+from dovetail.auto import AutoModelForTokenClassification as AutoModelForTokenClassification
+from dovetail.auto import AutoModelForUniversalSegmentation as AutoModelForUniversalSegmentation
+from dovetail.auto import AutoModelForVideoClassification as AutoModelForVideoClassification
+from dovetail.auto import AutoModelForVision2Seq as AutoModelForVision2Seq
+from dovetail.auto import AutoModelForVisualQuestionAnswering as AutoModelForVisualQuestionAnswering
+from dovetail.auto import AutoModelForZeroShotImageClassification as AutoModelForZeroShotImageClassification
+from dovetail.auto import AutoModelForZeroShotObjectDetection as AutoModelForZeroShotObjectDetection
+from dovetail.auto import AutoModelWithLMHead as AutoModelWithLMHead
+from dovetail.auto import AutoProcessor as AutoProcessor
+from dovetail.auto import AutoTokenizer as AutoTokenizer
+from dovetail.auto import CONFIG_MAPPING as CONFIG_MAPPING
+from dovetail.auto import FEATURE_EXTRACTOR_MAPPING as FEATURE_EXTRACTOR_MAPPING
+from dovetail.auto import IMAGE_PROCESSOR_MAPPING as IMAGE_PROCESSOR_MAPPING
+from dovetail.auto import MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING as MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING
+from dovetail.auto import MODEL_FOR_AUDIO_FRAME_CLASSIFICATION_MAPPING as MODEL_FOR_AUDIO_FRAME_CLASSIFICATION_MAPPING
+from dovetail.auto import MODEL_FOR_AUDIO_XVECTOR_MAPPING as MODEL_FOR_AUDIO_XVECTOR_MAPPING
+from dovetail.auto import MODEL_FOR_BACKBONE_MAPPING as MODEL_FOR_BACKBONE_MAPPING
+from dovetail.auto import MODEL_FOR_CAUSAL_IMAGE_MODELING_MAPPING as MODEL_FOR_CAUSAL_IMAGE_MODELING_MAPPING
+from dovetail.auto import MODEL_FOR_CAUSAL_LM_MAPPING as MODEL_FOR_CAUSAL_LM_MAPPING
+from dovetail.auto import MODEL_FOR_CTC_MAPPING as MODEL_FOR_CTC_MAPPING
+from dovetail.auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING as MODEL_FOR_DEPTH_ESTIMATION_MAPPING
+from dovetail.auto import MODEL_FOR_DOCUMENT_QUESTION_ANSWERING_MAPPING as MODEL_FOR_DOCUMENT_QUESTION_ANSWERING_MAPPING
+from dovetail.auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING as MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
+from dovetail.auto import MODEL_FOR_IMAGE_MAPPING as MODEL_FOR_IMAGE_MAPPING
+from dovetail.auto import MODEL_FOR_IMAGE_SEGMENTATION_MAPPING as MODEL_FOR_IMAGE_SEGMENTATION_MAPPING
+from dovetail.auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+from dovetail.auto import MODEL_FOR_IMAGE_TO_IMAGE_MAPPING as MODEL_FOR_IMAGE_TO_IMAGE_MAPPING
+from dovetail.auto import MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING as MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING
+from dovetail.auto import MODEL_FOR_KEYPOINT_DETECTION_MAPPING as MODEL_FOR_KEYPOINT_DETECTION_MAPPING
+from dovetail.auto import MODEL_FOR_MASKED_IMAGE_MODELING_MAPPING as MODEL_FOR_MASKED_IMAGE_MODELING_MAPPING
+from dovetail.auto import MODEL_FOR_MASKED_LM_MAPPING as MODEL_FOR_MASKED_LM_MAPPING
+from dovetail.auto import MODEL_FOR_MASK_GENERATION_MAPPING as MODEL_FOR_MASK_GENERATION_MAPPING
+from dovetail.auto import MODEL_FOR_MULTIPLE_CHOICE_MAPPING as MODEL_FOR_MULTIPLE_CHOICE_MAPPING
+from dovetail.auto import MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING as MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING
+from dovetail.auto import MODEL_FOR_OBJECT_DETECTION_MAPPING as MODEL_FOR_OBJECT_DETECTION_MAPPING
+from dovetail.auto import MODEL_FOR_PRETRAINING_MAPPING as MODEL_FOR_PRETRAINING_MAPPING
+from dovetail.auto import MODEL_FOR_QUESTION_ANSWERING_MAPPING as MODEL_FOR_QUESTION_ANSWERING_MAPPING
+from dovetail.auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING as MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING
+from dovetail.auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+from dovetail.auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING as MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+from dovetail.auto import MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING as MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING
+from dovetail.auto import MODEL_FOR_TABLE_QUESTION_ANSWERING_MAPPING as MODEL_FOR_TABLE_QUESTION_ANSWERING_MAPPING
+from dovetail.auto import MODEL_FOR_TEXT_ENCODING_MAPPING as MODEL_FOR_TEXT_ENCODING_MAPPING
+from dovetail.auto import MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING as MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING
+from dovetail.auto import MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING as MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING
+from dovetail.auto import MODEL_FOR_TIME_SERIES_CLASSIFICATION_MAPPING as MODEL_FOR_TIME_SERIES_CLASSIFICATION_MAPPING
+from dovetail.auto import MODEL_FOR_TIME_SERIES_REGRESSION_MAPPING as MODEL_FOR_TIME_SERIES_REGRESSION_MAPPING
+from dovetail.auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING as MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
+from dovetail.auto import MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING as MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING
+from dovetail.auto import MODEL_FOR_VIDEO_CLASSIFICATION_MAPPING as MODEL_FOR_VIDEO_CLASSIFICATION_MAPPING
+from dovetail.auto import MODEL_FOR_VISION_2_SEQ_MAPPING as MODEL_FOR_VISION_2_SEQ_MAPPING
+from dovetail.auto import MODEL_FOR_VISUAL_QUESTION_ANSWERING_MAPPING as MODEL_FOR_VISUAL_QUESTION_ANSWERING_MAPPING
+from dovetail.auto import MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING as MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING
+from dovetail.auto import MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING as MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING
+from dovetail.auto import MODEL_MAPPING as MODEL_MAPPING
+from dovetail.auto import MODEL_NAMES_MAPPING as MODEL_NAMES_MAPPING
+from dovetail.auto import MODEL_WITH_LM_HEAD_MAPPING as MODEL_WITH_LM_HEAD_MAPPING
+from dovetail.auto import PROCESSOR_MAPPING as PROCESSOR_MAPPING
+from dovetail.auto import TOKENIZER_MAPPING as TOKENIZER_MAPPING
+from dovetail.configs import PretrainedConfig as PretrainedConfig
+from dovetail.declarations import AttentionDeclaration as AttentionDeclaration
+from dovetail.declarations import CallbackDeclaration as CallbackDeclaration
+from dovetail.declarations import CommandDeclaration as CommandDeclaration
+from dovetail.declarations import ConverterDeclaration as ConverterDeclaration
+from dovetail.declarations import EngineDeclaration as EngineDeclaration
+from dovetail.declarations import ModelDeclaration as ModelDeclaration
+from dovetail.declarations import NamesDeclaration as NamesDeclaration
+from dovetail.declarations import PipelineDeclaration as PipelineDeclaration
+from dovetail.declarations import QuantizerDeclaration as QuantizerDeclaration
+from dovetail.declarations import StrategyDeclaration as StrategyDeclaration
+from dovetail.declarations import ToolDeclaration as ToolDeclaration
+from dovetail.declarations import family as family
+from dovetail.generation import BeamScorer as BeamScorer
+from dovetail.generation import BeamSearchScorer as BeamSearchScorer
+from dovetail.generation import EncoderNoRepeatNGramLogitsProcessor as EncoderNoRepeatNGramLogitsProcessor
+from dovetail.generation import EncoderRepetitionPenaltyLogitsProcessor as EncoderRepetitionPenaltyLogitsProcessor
+from dovetail.generation import EosTokenCriteria as EosTokenCriteria
+from dovetail.generation import EpsilonLogitsWarper as EpsilonLogitsWarper
+from dovetail.generation import EtaLogitsWarper as EtaLogitsWarper
+from dovetail.generation import ExponentialDecayLengthPenalty as ExponentialDecayLengthPenalty
+from dovetail.generation import ForcedBOSTokenLogitsProcessor as ForcedBOSTokenLogitsProcessor
+from dovetail.generation import ForcedEOSTokenLogitsProcessor as ForcedEOSTokenLogitsProcessor
+from dovetail.generation import GenerationConfig as GenerationConfig
+from dovetail.generation import GenerationMixin as GenerationMixin
+from dovetail.generation import HammingDiversityLogitsProcessor as HammingDiversityLogitsProcessor
+from dovetail.generation import InfNanRemoveLogitsProcessor as InfNanRemoveLogitsProcessor
+from dovetail.generation import LogitNormalization as LogitNormalization
+from dovetail.generation import LogitsProcessor as LogitsProcessor
+from dovetail.generation import LogitsProcessorList as LogitsProcessorList
+from dovetail.generation import LogitsWarper as LogitsWarper
+from dovetail.generation import MaxLengthCriteria as MaxLengthCriteria
+from dovetail.generation import MaxTimeCriteria as MaxTimeCriteria
+from dovetail.generation import MinLengthLogitsProcessor as MinLengthLogitsProcessor
+from dovetail.generation import MinNewTokensLengthLogitsProcessor as MinNewTokensLengthLogitsProcessor
+from dovetail.generation import MinPLogitsWarper as MinPLogitsWarper
+from dovetail.generation import NoBadWordsLogitsProcessor as NoBadWordsLogitsProcessor
+from dovetail.generation import NoRepeatNGramLogitsProcessor as NoRepeatNGramLogitsProcessor
+from dovetail.generation import PrefixConstrainedLogitsProcessor as PrefixConstrainedLogitsProcessor
+from dovetail.generation import RepetitionPenaltyLogitsProcessor as RepetitionPenaltyLogitsProcessor
+from dovetail.generation import SequenceBiasLogitsProcessor as SequenceBiasLogitsProcessor
+from dovetail.generation import StopStringCriteria as StopStringCriteria
+from dovetail.generation import StoppingCriteria as StoppingCriteria
+from dovetail.generation import StoppingCriteriaList as StoppingCriteriaList
+from dovetail.generation import SuppressTokensAtBeginLogitsProcessor as SuppressTokensAtBeginLogitsProcessor
+from dovetail.generation import SuppressTokensLogitsProcessor as SuppressTokensLogitsProcessor
+from dovetail.generation import TemperatureLogitsWarper as TemperatureLogitsWarper
+from dovetail.generation import TextIteratorStreamer as TextIteratorStreamer
+from dovetail.generation import TextStreamer as TextStreamer
+from dovetail.generation import TopKLogitsWarper as TopKLogitsWarper
+from dovetail.generation import TopPLogitsWarper as TopPLogitsWarper
+from dovetail.generation import TypicalLogitsWarper as TypicalLogitsWarper
+from dovetail.hookspecs import hookimpl as hookimpl
+from dovetail.hub import PushToHubMixin as PushToHubMixin
+from dovetail.pipelines import CsvPipelineDataFormat as CsvPipelineDataFormat
+from dovetail.pipelines import JsonPipelineDataFormat as JsonPipelineDataFormat
+from dovetail.pipelines import PipedPipelineDataFormat as PipedPipelineDataFormat
+from dovetail.pipelines import Pipeline as Pipeline
+from dovetail.pipelines import PipelineDataFormat as PipelineDataFormat
+from dovetail.pipelines import pipeline as pipeline
+from dovetail.processors import BaseImageProcessor as BaseImageProcessor
+from dovetail.processors import BatchFeature as BatchFeature
+from dovetail.processors import FeatureExtractionMixin as FeatureExtractionMixin
+from dovetail.processors import ImageProcessingMixin as ImageProcessingMixin
+from dovetail.processors import ProcessorMixin as ProcessorMixin
+from dovetail.processors import SequenceFeatureExtractor as SequenceFeatureExtractor
+from dovetail.tokenizers import AddedToken as AddedToken
+from dovetail.tokenizers import BatchEncoding as BatchEncoding
+from dovetail.tokenizers import CharSpan as CharSpan
+from dovetail.tokenizers import PreTrainedTokenizer as PreTrainedTokenizer
+from dovetail.tokenizers import PreTrainedTokenizerBase as PreTrainedTokenizerBase
+from dovetail.tokenizers import PreTrainedTokenizerFast as PreTrainedTokenizerFast
+from dovetail.tokenizers import SpecialTokensMixin as SpecialTokensMixin
+from dovetail.tokenizers import TensorType as TensorType
+from dovetail.tokenizers import TokenSpan as TokenSpan
+from dovetail.tokenizers import TokenizersBackend as TokenizersBackend
+from dovetail.tokenizers.convert import SLOW_TO_FAST_CONVERTERS as SLOW_TO_FAST_CONVERTERS
+from dovetail.tokenizers.convert import convert_slow_tokenizer as convert_slow_tokenizer
+
+# dovetail-models-text
+
+from dovetail_models_text.bert.configuration import BertConfig as BertConfig
+from dovetail_models_text.bert.modeling import BertForMaskedLM as BertForMaskedLM
+from dovetail_models_text.bert.modeling import BertForMultipleChoice as BertForMultipleChoice
+from dovetail_models_text.bert.modeling import BertForNextSentencePrediction as BertForNextSentencePrediction
+from dovetail_models_text.bert.modeling import BertForPreTraining as BertForPreTraining
+from dovetail_models_text.bert.modeling import BertForQuestionAnswering as BertForQuestionAnswering
+from dovetail_models_text.bert.modeling import BertForSequenceClassification as BertForSequenceClassification
+from dovetail_models_text.bert.modeling import BertForTokenClassification as BertForTokenClassification
+from dovetail_models_text.bert.modeling import BertLMHeadModel as BertLMHeadModel
+from dovetail_models_text.bert.modeling import BertLayer as BertLayer
+from dovetail_models_text.bert.modeling import BertModel as BertModel
+from dovetail_models_text.bert.modeling import BertPreTrainedModel as BertPreTrainedModel
+from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizer
+from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizerFast
+from dovetail_models_text.gpt2.configuration import GPT2Config as GPT2Config
+from dovetail_models_text.gpt2.modeling import GPT2DoubleHeadsModel as GPT2DoubleHeadsModel
+from dovetail_models_text.gpt2.modeling import GPT2ForQuestionAnswering as GPT2ForQuestionAnswering
+from dovetail_models_text.gpt2.modeling import GPT2ForSequenceClassification as GPT2ForSequenceClassification
+from dovetail_models_text.gpt2.modeling import GPT2ForTokenClassification as GPT2ForTokenClassification
+from dovetail_models_text.gpt2.modeling import GPT2LMHeadModel as GPT2LMHeadModel
+from dovetail_models_text.gpt2.modeling import GPT2Model as GPT2Model
+from dovetail_models_text.gpt2.modeling import GPT2PreTrainedModel as GPT2PreTrainedModel
+from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer as GPT2Tokenizer
+from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer as GPT2TokenizerFast
+from dovetail_models_text.llama.configuration import LlamaConfig as LlamaConfig
+from dovetail_models_text.llama.modeling import LlamaForCausalLM as LlamaForCausalLM
+from dovetail_models_text.llama.modeling import LlamaForQuestionAnswering as LlamaForQuestionAnswering
+from dovetail_models_text.llama.modeling import LlamaForSequenceClassification as LlamaForSequenceClassification
+from dovetail_models_text.llama.modeling import LlamaForTokenClassification as LlamaForTokenClassification
+from dovetail_models_text.llama.modeling import LlamaModel as LlamaModel
+from dovetail_models_text.llama.modeling import LlamaPreTrainedModel as LlamaPreTrainedModel
+from dovetail_models_text.llama.tokenization import LlamaTokenizer as LlamaTokenizer
+from dovetail_models_text.llama.tokenization import LlamaTokenizer as LlamaTokenizerFast
+from dovetail_models_text.pipelines.feature_extraction import FeatureExtractionPipeline as FeatureExtractionPipeline
+from dovetail_models_text.pipelines.fill_mask import FillMaskPipeline as FillMaskPipeline
+from dovetail_models_text.pipelines.question_answering import QuestionAnsweringPipeline as QuestionAnsweringPipeline
+from dovetail_models_text.pipelines.squad import SquadExample as SquadExample
+from dovetail_models_text.pipelines.text2text_generation import SummarizationPipeline as SummarizationPipeline
+from dovetail_models_text.pipelines.text2text_generation import Text2TextGenerationPipeline as Text2TextGenerationPipeline
+from dovetail_models_text.pipelines.text2text_generation import TranslationPipeline as TranslationPipeline
+from dovetail_models_text.pipelines.text_classification import TextClassificationPipeline as TextClassificationPipeline
+from dovetail_models_text.pipelines.text_generation import TextGenerationPipeline as TextGenerationPipeline
+from dovetail_models_text.pipelines.token_classification import NerPipeline as NerPipeline
+from dovetail_models_text.pipelines.token_classification import TokenClassificationPipeline as TokenClassificationPipeline
+from dovetail_models_text.pipelines.zero_shot_classification import ZeroShotClassificationPipeline as ZeroShotClassificationPipeline
+from dovetail_models_text.t5.configuration import T5Config as T5Config
+from dovetail_models_text.t5.modeling import T5EncoderModel as T5EncoderModel
+from dovetail_models_text.t5.modeling import T5ForConditionalGeneration as T5ForConditionalGeneration
+from dovetail_models_text.t5.modeling import T5ForQuestionAnswering as T5ForQuestionAnswering
+from dovetail_models_text.t5.modeling import T5ForSequenceClassification as T5ForSequenceClassification
+from dovetail_models_text.t5.modeling import T5ForTokenClassification as T5ForTokenClassification
+from dovetail_models_text.t5.modeling import T5Model as T5Model
+from dovetail_models_text.t5.modeling import T5PreTrainedModel as T5PreTrainedModel
+from dovetail_models_text.t5.tokenization import T5Tokenizer as T5Tokenizer
+from dovetail_models_text.t5.tokenization import T5Tokenizer as T5TokenizerFast
+
+__all__ = [
+    "AddedToken",
+    "AttentionDeclaration",
+    "AutoBackbone",
+    "AutoConfig",
+    "AutoFeatureExtractor",
+    "AutoImageProcessor",
+    "AutoModel",
+    "AutoModelForAudioClassification",
+    "AutoModelForAudioFrameClassification",
+    "AutoModelForAudioXVector",
+    "AutoModelForCTC",
+    "AutoModelForCausalLM",
+    "AutoModelForDepthEstimation",
+    "AutoModelForDocumentQuestionAnswering",
+    "AutoModelForImageClassification",
+    "AutoModelForImageSegmentation",
+    "AutoModelForImageTextToText",
+    "AutoModelForImageToImage",
+    "AutoModelForInstanceSegmentation",
+    "AutoModelForKeypointDetection",
+    "AutoModelForMaskGeneration",
+    "AutoModelForMaskedImageModeling",
+    "AutoModelForMaskedLM",
+    "AutoModelForMultipleChoice",
+    "AutoModelForNextSentencePrediction",
+    "AutoModelForObjectDetection",
+    "AutoModelForPreTraining",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForSemanticSegmentation",
+    "AutoModelForSeq2SeqLM",
+    "AutoModelForSequenceClassification",
+    "AutoModelForSpeechSeq2Seq",
+    "AutoModelForTableQuestionAnswering",
+    "AutoModelForTextEncoding",
+    "AutoModelForTextToSpectrogram",
+    "AutoModelForTextToWaveform",
+    "AutoModelForTokenClassification",
+    "AutoModelForUniversalSegmentation",
+    "AutoModelForVideoClassification",
+    "AutoModelForVision2Seq",
+    "AutoModelForVisualQuestionAnswering",
+    "AutoModelForZeroShotImageClassification",
+    "AutoModelForZeroShotObjectDetection",
+    "AutoModelWithLMHead",
+    "AutoProcessor",
+    "AutoTokenizer",
+    "BaseImageProcessor",
+    "BatchEncoding",
+    "BatchFeature",
+    "BeamScorer",
+    "BeamSearchScorer",
+    "CONFIG_MAPPING",
+    "CallbackDeclaration",
+    "CharSpan",
+    "CommandDeclaration",
+    "ConverterDeclaration",
+    "CsvPipelineDataFormat",
+    "EncoderNoRepeatNGramLogitsProcessor",
+    "EncoderRepetitionPenaltyLogitsProcessor",
+    "EngineDeclaration",
+    "EosTokenCriteria",
+    "EpsilonLogitsWarper",
+    "EtaLogitsWarper",
+    "ExponentialDecayLengthPenalty",
+    "FEATURE_EXTRACTOR_MAPPING",
+    "FeatureExtractionMixin",
+    "ForcedBOSTokenLogitsProcessor",
+    "ForcedEOSTokenLogitsProcessor",
+    "GenerationConfig",
+    "GenerationMixin",
+    "HammingDiversityLogitsProcessor",
+    "IMAGE_PROCESSOR_MAPPING",
+    "ImageProcessingMixin",
+    "InfNanRemoveLogitsProcessor",
+    "JsonPipelineDataFormat",
+    "LogitNormalization",
+    "LogitsProcessor",
+    "LogitsProcessorList",
+    "LogitsWarper",
+    "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_AUDIO_FRAME_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_AUDIO_XVECTOR_MAPPING",
+    "MODEL_FOR_BACKBONE_MAPPING",
+    "MODEL_FOR_CAUSAL_IMAGE_MODELING_MAPPING",
+    "MODEL_FOR_CAUSAL_LM_MAPPING",
+    "MODEL_FOR_CTC_MAPPING",
+    "MODEL_FOR_DEPTH_ESTIMATION_MAPPING",
+    "MODEL_FOR_DOCUMENT_QUESTION_ANSWERING_MAPPING",
+    "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_IMAGE_MAPPING",
+    "MODEL_FOR_IMAGE_SEGMENTATION_MAPPING",
+    "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING",
+    "MODEL_FOR_IMAGE_TO_IMAGE_MAPPING",
+    "MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING",
+    "MODEL_FOR_KEYPOINT_DETECTION_MAPPING",
+    "MODEL_FOR_MASKED_IMAGE_MODELING_MAPPING",
+    "MODEL_FOR_MASKED_LM_MAPPING",
+    "MODEL_FOR_MASK_GENERATION_MAPPING",
+    "MODEL_FOR_MULTIPLE_CHOICE_MAPPING",
+    "MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING",
+    "MODEL_FOR_OBJECT_DETECTION_MAPPING",
+    "MODEL_FOR_PRETRAINING_MAPPING",
+    "MODEL_FOR_QUESTION_ANSWERING_MAPPING",
+    "MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING",
+    "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING",
+    "MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING",
+    "MODEL_FOR_TABLE_QUESTION_ANSWERING_MAPPING",
+    "MODEL_FOR_TEXT_ENCODING_MAPPING",
+    "MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING",
+    "MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING",
+    "MODEL_FOR_TIME_SERIES_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_TIME_SERIES_REGRESSION_MAPPING",
+    "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING",
+    "MODEL_FOR_VIDEO_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_VISION_2_SEQ_MAPPING",
+    "MODEL_FOR_VISUAL_QUESTION_ANSWERING_MAPPING",
+    "MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING",
+    "MODEL_MAPPING",
+    "MODEL_NAMES_MAPPING",
+    "MODEL_WITH_LM_HEAD_MAPPING",
+    "MaxLengthCriteria",
+    "MaxTimeCriteria",
+    "MinLengthLogitsProcessor",
+    "MinNewTokensLengthLogitsProcessor",
+    "MinPLogitsWarper",
+    "ModelDeclaration",
+    "NamesDeclaration",
+    "NoBadWordsLogitsProcessor",
+    "NoRepeatNGramLogitsProcessor",
+    "PROCESSOR_MAPPING",
+    "PipedPipelineDataFormat",
+    "Pipeline",
+    "PipelineDataFormat",
+    "PipelineDeclaration",
+    "PreTrainedTokenizer",
+    "PreTrainedTokenizerBase",
+    "PreTrainedTokenizerFast",
+    "PrefixConstrainedLogitsProcessor",
+    "PretrainedConfig",
+    "ProcessorMixin",
+    "PushToHubMixin",
+    "QuantizerDeclaration",
+    "RepetitionPenaltyLogitsProcessor",
+    "SLOW_TO_FAST_CONVERTERS",
+    "SequenceBiasLogitsProcessor",
+    "SequenceFeatureExtractor",
+    "SpecialTokensMixin",
+    "StopStringCriteria",
+    "StoppingCriteria",
+    "StoppingCriteriaList",
+    "StrategyDeclaration",
+    "SuppressTokensAtBeginLogitsProcessor",
+    "SuppressTokensLogitsProcessor",
+    "TOKENIZER_MAPPING",
+    "TemperatureLogitsWarper",
+    "TensorType",
+    "TextIteratorStreamer",
+    "TextStreamer",
+    "TokenSpan",
+    "TokenizersBackend",
+    "ToolDeclaration",
+    "TopKLogitsWarper",
+    "TopPLogitsWarper",
+    "TypicalLogitsWarper",
+    "convert_slow_tokenizer",
+    "family",
+    "hookimpl",
+    "pipeline",
+]
