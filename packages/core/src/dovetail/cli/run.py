@@ -146,7 +146,7 @@ def _pooled(result: Result, pool: str) -> Result:
     try:
         states = numpy.asarray(result.output, dtype=numpy.float32)
     except (TypeError, ValueError):
-        states = numpy.empty(0)
+        states = numpy.empty(0, dtype=numpy.float32)
     if states.ndim != 3:
         raise click.UsageError("--pool is for tasks that answer with features of every token.")
     vector = states[0].mean(axis=0) if pool == "mean" else states[0, 0]
