@@ -230,7 +230,7 @@ def _entry(path: Path, name: str, fields: Any) -> HeaderEntry:
     if not isinstance(fields, dict) or not {"dtype", "shape", "data_offsets"} <= fields.keys():
         raise refuse("lacks one of dtype, shape and data_offsets")
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise refuse(f"has the unknown dtype {dtype!r}; known are {', '.join(DTYPES)}")
     if not _naturals(shape) or len(shape) > MAX_RANK:
         raise refuse(f"has the impossible shape {shape!r}")
@@ -282,12 +282,15 @@ def file_kind(path: str | os.PathLike[str]) -> FileKind:
             start = file.read(64)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
+    # Any byte may begin a header's length, also those that mark other formats: this comes first.
+    if start[8:9] == b"{" and start[4:8] == bytes(4):
+        return "safetensors"
     for magic, meaning in _FOREIGN_STARTS:
         if start.startswith(magic):
             raise CheckpointError(f"{path} is {meaning}.")
     if start.startswith((b"PK\x03\x04", b"\x80\x02")):
         return "pickle"
-    if len(start) >= 9 and start[8:9] == b"{":
+    if start[8:9] == b"{":
         return "safetensors"
     if len(start) < 10:
         raise CheckpointError(
