@@ -1,4 +1,4 @@
-"""Every run of every task agrees with what the reference library returned for the same checkpoint."""
+"""Every run of every task agrees with what the reference returned for the same checkpoint."""
 
 from __future__ import annotations
 

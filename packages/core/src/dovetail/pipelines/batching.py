@@ -133,10 +133,10 @@ def chunk_by_chunk(inputs: Any, prepare: Callable[[Any], Iterable[Item]]) -> Ite
     return (chunk for item in items_of(inputs) for chunk in prepare(item))
 
 
-def batches(items: Iterator[Item], batch_size: int, collate: Collate) -> Iterator[tuple[int, Item]]:
-    """(number of items, padded batch) for each `batch_size` items."""
-    while group := list(islice(items, batch_size)):
-        yield len(group), collate(group)
+def groups(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of `size` items, the last one shorter."""
+    while group := list(islice(items, size)):
+        yield group
 
 
 def _sized_collate(collate: Collate, group: list[Item]) -> tuple[int, Item]:
@@ -152,8 +152,10 @@ def worker_batches(
     batch_size: int,
     collate: Collate,
 ) -> Iterable[tuple[int, Item]]:
-    """`batches` with items prepared in `num_workers` processes; chunks and streams have one
-    worker."""
+    """(number of items, batch), the items prepared in `num_workers` processes.
+
+    Chunks and streams have one worker.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive a fork
     dataset: Dataset[Any]
     if chunked:

@@ -253,7 +253,7 @@ def record_custom_tasks(pipe: Pipeline, folder: Path) -> None:
     registered: Mapping[str, PipelineDeclaration] = vars(type(pipe)).get("_registered_impl", {})
     if not registered:
         return
-    from dovetail.remote_code import copy_module
+    from dovetail.dynamic import copy_module
 
     module = copy_module(type(pipe), folder)
     pipe.model.config.custom_pipelines = {

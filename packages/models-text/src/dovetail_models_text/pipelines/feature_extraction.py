@@ -45,6 +45,12 @@ class FeatureExtractionPipeline(Pipeline):
         require_text(inputs, "feature-extraction")
         return self.tokenizer(inputs, return_tensors="pt", **tokenize_kwargs)
 
+    def preprocess_many(self, inputs: list[str], **tokenize_kwargs: Any) -> Any:
+        """Tokenize several texts to one length."""
+        for text in inputs:
+            require_text(text, "feature-extraction")
+        return self.tokenizer(inputs, return_tensors="pt", **{"padding": True, **tokenize_kwargs})
+
     def _forward(self, model_inputs: Any) -> Any:
         return self.model(**model_inputs)
 

@@ -83,6 +83,12 @@ class TextClassificationPipeline(Pipeline):
         )
         return self.tokenizer(inputs, return_tensors="pt", **tokenizer_kwargs)
 
+    def preprocess_many(self, inputs: list[Any], **tokenizer_kwargs: Any) -> Any:
+        """Tokenize several texts to one length; pairs are left to `preprocess`."""
+        if not all(isinstance(text, str) for text in inputs):
+            return None
+        return self.tokenizer(inputs, return_tensors="pt", **{"padding": True, **tokenizer_kwargs})
+
     def _forward(self, model_inputs: Any) -> Any:
         return self.model(**model_inputs, **self._without_cache)
 
