@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dovetail.errors import GenerationError
 from dovetail.generation.tokens import end_tokens
 
 Rows = tuple[int, ...]
@@ -74,7 +75,7 @@ class BeamHypotheses:
         max_length: int | None = None,
     ) -> None:
         if early_stopping == "never" and length_penalty > 0 and max_length is None:
-            raise ValueError(
+            raise GenerationError(
                 "early_stopping='never' with length_penalty above 0 needs max_length: give a limit"
             )
         self.num_beams = num_beams
@@ -149,9 +150,11 @@ class BeamSearchScorer(BeamScorer):
     ) -> None:
         groups = num_beam_groups or 1
         if not isinstance(num_beams, int) or num_beams < 2:
-            raise ValueError(f"num_beams={num_beams!r}: beam search needs an integer of at least 2")
+            raise GenerationError(
+                f"num_beams={num_beams!r}: beam search needs an integer of at least 2"
+            )
         if groups > num_beams or num_beams % groups:
-            raise ValueError(f"num_beam_groups={groups} does not divide num_beams={num_beams}")
+            raise GenerationError(f"num_beam_groups={groups} does not divide num_beams={num_beams}")
         self.device = device
         self.num_beams = num_beams
         self.group_size = num_beams // groups
@@ -189,7 +192,7 @@ class BeamSearchScorer(BeamScorer):
         """
         batch = len(self._hypotheses) // self.num_beam_groups
         if input_ids.shape[0] != batch * self.group_size:
-            raise ValueError(
+            raise GenerationError(
                 f"input_ids has {input_ids.shape[0]} rows: expected {batch} prompts of "
                 f"{self.group_size} beams in a group"
             )
@@ -203,7 +206,7 @@ class BeamSearchScorer(BeamScorer):
             index = prompt * self.num_beam_groups + group_index
             if self._done[index]:
                 if pad is None:
-                    raise ValueError("finished beams need padding: set pad_token_id")
+                    raise GenerationError("finished beams need padding: set pad_token_id")
                 chosen += [(0.0, pad, 0)] * self.group_size
                 continue
             rows = [prompt * self.group_size + beam for beam in beams]
@@ -251,7 +254,7 @@ class BeamSearchScorer(BeamScorer):
                 path = None if beam_indices is None else (*beam_indices[row], row)
                 hypotheses.add(input_ids[row].clone(), score, length - prompt_length, path)
         if len(going_on) < self.group_size:
-            raise ValueError(
+            raise GenerationError(
                 f"{len(candidates)} candidates hold only {len(going_on)} tokens that do not end "
                 f"the text, for {self.group_size} "
                 "beams: offer more candidates, or allow more tokens"

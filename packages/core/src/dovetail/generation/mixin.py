@@ -24,6 +24,7 @@ from dovetail.generation.inputs import Arguments, Prompt
 from dovetail.generation.lengths import settle_lengths
 from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessorList
 from dovetail.generation.processors.table import ProcessorRequest, make_processors
+from dovetail.generation.rules import refuse_unavailable
 from dovetail.generation.stopping import StoppingCriteria, StoppingCriteriaList
 from dovetail.generation.streamers import BaseStreamer
 from dovetail.generation.tokens import TokenBuffer, end_tokens
@@ -265,8 +266,14 @@ class GenerationMixin:
     ) -> tuple[GenerationConfig, Arguments]:
         """The settings of this call, and those `kwargs` that are none."""
         own = self.generation_config
+        if not isinstance(generation_config, GenerationConfig | None):
+            raise GenerationError(
+                f"generation_config is a {type(generation_config).__name__}: "
+                "give a GenerationConfig, or the settings as keywords"
+            )
         config = copy.copy(own if generation_config is None else generation_config)
         model_kwargs = config.update(**kwargs)
+        refuse_unavailable(config)
         if generation_config is not None:
             for name in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"):
                 if getattr(config, name) is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from dovetail.errors import GenerationError
 from dovetail.generation.checks import (
     FRACTION,
     POSITIVE,
@@ -170,3 +171,18 @@ IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...]
         lambda config: config.use_cache,
     ),
 )
+
+UNAVAILABLE: dict[str, tuple[tuple[Any, ...], str]] = {
+    "forced_decoder_ids": ((None,), "pass the tokens as input_ids or decoder_input_ids"),
+    "guidance_scale": ((None, 1, 1.0), "leave it at 1"),
+    "token_healing": ((False, None), "end prompts at token boundaries"),
+    "watermarking_config": ((None,), "leave it out"),
+}
+"""Settings that no processor follows yet: the values that ask for nothing, and what to do."""
+
+
+def refuse_unavailable(config: GenerationConfig) -> None:
+    """Raise `GenerationError` for a setting that would be ignored."""
+    for name, (idle, advice) in UNAVAILABLE.items():
+        if (value := getattr(config, name)) not in idle:
+            raise GenerationError(f"{name}={value!r} is not available: {advice}")

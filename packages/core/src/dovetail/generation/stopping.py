@@ -32,40 +32,46 @@ def _all_rows(input_ids: Tensor, done: bool) -> Tensor:
     return torch.full((input_ids.shape[0],), done, dtype=torch.bool, device=input_ids.device)
 
 
-class MaxLengthCriteria(StoppingCriteria):
+class BatchCriteria(StoppingCriteria):
+    """A criterion that is the same for all rows. A subclass defines `done`."""
+
+    def done(self, input_ids: Tensor) -> bool:
+        """Whether all rows stop now."""
+        raise NotImplementedError(f"{type(self).__name__} must define done(input_ids)")
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """Say which rows (B,) are done: all or none."""
+        return _all_rows(input_ids, self.done(input_ids))
+
+
+class MaxLengthCriteria(BatchCriteria):
     """Stops all rows at `max_length` tokens, the prompt's included."""
 
     def __init__(self, max_length: int, max_position_embeddings: int | None = None) -> None:
         self.max_length = max_length
         self.max_position_embeddings = max_position_embeddings
 
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        """Say which rows (B,) are done."""
-        length = input_ids.shape[-1]
-        done = length >= self.max_length
-        if (
-            not done
-            and self.max_position_embeddings is not None
-            and length >= self.max_position_embeddings
-        ):
+    def done(self, input_ids: Tensor) -> bool:
+        """Whether the limit is reached; logs a warning once the model's positions are used up."""
+        length, positions = input_ids.shape[-1], self.max_position_embeddings
+        if positions is not None and positions <= length < self.max_length:
             logger.warning_once(
-                f"The text grows beyond the {self.max_position_embeddings} positions that the "
-                "model was made for: "
+                f"The text grows beyond the {positions} positions that the model was made for: "
                 "expect nonsense, or an error from models with learned positions."
             )
-        return _all_rows(input_ids, done)
+        return length >= self.max_length
 
 
-class MaxTimeCriteria(StoppingCriteria):
+class MaxTimeCriteria(BatchCriteria):
     """Stops all rows `max_time` seconds after `initial_timestamp` (default: now)."""
 
     def __init__(self, max_time: float, initial_timestamp: float | None = None) -> None:
         self.max_time = max_time
         self.initial_timestamp = time.time() if initial_timestamp is None else initial_timestamp
 
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        """Say which rows (B,) are done."""
-        return _all_rows(input_ids, time.time() - self.initial_timestamp > self.max_time)
+    def done(self, input_ids: Tensor) -> bool:
+        """Whether the time is over."""
+        return time.time() - self.initial_timestamp > self.max_time
 
 
 class EosTokenCriteria(StoppingCriteria):
@@ -153,6 +159,10 @@ class StoppingCriteriaList(list[StoppingCriteria]):
         """Return booleans (B,): the rows that at least one criterion calls done."""
         done = None
         for criterion in self:
+            if isinstance(criterion, BatchCriteria):  # the usual "not yet" needs no tensor
+                if criterion.done(input_ids):
+                    done = _all_rows(input_ids, True)
+                continue
             verdict = criterion(input_ids, scores, **kwargs)
             done = verdict if done is None else done | verdict
         return _all_rows(input_ids, False) if done is None else done

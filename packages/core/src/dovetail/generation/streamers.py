@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from dovetail.errors import GenerationError
 from dovetail.generation.characters import is_cjk
 
 
@@ -52,7 +53,7 @@ class TextStreamer(BaseStreamer):
     def put(self, value: Tensor) -> None:
         """Receive the prompt (1, T) or the next token (1,); write what can no longer change."""
         if value.dim() > 1 and value.shape[0] > 1:
-            raise ValueError(
+            raise GenerationError(
                 f"{type(self).__name__} follows one text, not a batch of {value.shape[0]}"
             )
         is_prompt, self.next_tokens_are_prompt = self.next_tokens_are_prompt, False

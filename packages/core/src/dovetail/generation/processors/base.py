@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dovetail.errors import GenerationError
 from dovetail.generation.checks import Check
 
 
@@ -40,7 +41,7 @@ class LogitsProcessorList(list[LogitsProcessor]):
                 scores = processor(input_ids, scores)
                 continue
             if missing := [name for name in names if name not in kwargs]:
-                raise ValueError(
+                raise GenerationError(
                     f"{type(processor).__name__} needs {', '.join(missing)}, which this strategy "
                     "does not pass"
                 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from dovetail.errors import GenerationError
 from dovetail.generation.processors.base import (
     LogitsProcessor,
     TokenMask,
@@ -108,7 +109,7 @@ class PrefixConstrainedLogitsProcessor(LogitsProcessor):
             index = row // self._num_beams
             allowed = self._prefix_allowed_tokens_fn(index, tokens)
             if len(allowed) == 0:
-                raise ValueError(
+                raise GenerationError(
                     f"prefix_allowed_tokens_fn returned no token for batch index {index} after "
                     f"{len(tokens)} tokens: "
                     "return at least one, the end token if the text is complete"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dovetail.errors import GenerationError
 from dovetail.generation.checks import POSITIVE, POSITIVE_REAL
 from dovetail.generation.processors.base import LogitsProcessor, TokenMask, token_list
 
@@ -124,7 +125,7 @@ class SequenceBiasLogitsProcessor(LogitsProcessor):
             {token for tokens in self.sequence_bias for token in tokens if token >= size}
         )
         if beyond:
-            raise ValueError(
+            raise GenerationError(
                 f"sequence_bias or bad_words_ids names tokens {beyond[:5]}; the vocabulary ends "
                 f"at {size - 1}"
             )
@@ -145,9 +146,9 @@ def _bias_table(sequence_bias: Any) -> dict[tuple[int, ...], float]:
     try:
         table = {tuple(int(token) for token in tokens): float(bias) for tokens, bias in pairs}
     except (TypeError, ValueError) as error:
-        raise ValueError(problem) from error
+        raise GenerationError(problem) from error
     if not table or any(not tokens or min(tokens) < 0 for tokens in table):
-        raise ValueError(problem)
+        raise GenerationError(problem)
     return table
 
 
@@ -161,7 +162,7 @@ class NoBadWordsLogitsProcessor(SequenceBiasLogitsProcessor):
             isinstance(word, list) for word in bad_words_ids
         )
         if not valid or not bad_words_ids:
-            raise ValueError(
+            raise GenerationError(
                 f"bad_words_ids={bad_words_ids!r}: give a list of lists of token ids, not empty"
             )
         self.bad_word_ids = bad_words_ids
@@ -181,7 +182,7 @@ class MinLengthLogitsProcessor(LogitsProcessor):
         self, min_length: int, eos_token_id: int | list[int] | Tensor, device: str = "cpu"
     ) -> None:
         if not isinstance(min_length, int) or min_length < 0:
-            raise ValueError(f"min_length={min_length!r}: it must be an integer of at least 0")
+            raise GenerationError(f"min_length={min_length!r}: it must be an integer of at least 0")
         self.min_length = min_length
         self.eos_token_id = token_list("eos_token_id", eos_token_id)
         self._ends = TokenMask(self.eos_token_id)
@@ -210,7 +211,7 @@ class MinNewTokensLengthLogitsProcessor(MinLengthLogitsProcessor):
             ("min_new_tokens", min_new_tokens),
         ):
             if not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name}={value!r}: it must be an integer of at least 0")
+                raise GenerationError(f"{name}={value!r}: it must be an integer of at least 0")
         super().__init__(prompt_length_to_skip + min_new_tokens, eos_token_id, device)
         self.prompt_length_to_skip, self.min_new_tokens = prompt_length_to_skip, min_new_tokens
 
@@ -249,7 +250,7 @@ class HammingDiversityLogitsProcessor(LogitsProcessor):
     def __init__(self, diversity_penalty: float, num_beams: int, num_beam_groups: int) -> None:
         POSITIVE_REAL("diversity_penalty", diversity_penalty)
         if num_beams < 2 or not 2 <= num_beam_groups <= num_beams:
-            raise ValueError(
+            raise GenerationError(
                 f"num_beams={num_beams}, num_beam_groups={num_beam_groups}: both must be at "
                 "least 2, and no more groups than beams"
             )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dovetail.errors import GenerationError
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.processors import constraints, penalties, warpers
 from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessorList
@@ -247,7 +248,7 @@ def make_processors(
 ) -> LogitsProcessorList:
     """The processors that settings ask for, with the caller's own between penalties and warpers.
 
-    Raises ValueError when `custom` holds a processor of a kind which the settings also ask for.
+    Raises GenerationError when `custom` holds a processor of a kind which the settings also ask for.
     """
     own = LogitsProcessorList(_made(FIRST, request))
     refuse_doubles("logits_processor", own, custom or ())
@@ -263,11 +264,11 @@ def _made(rules: tuple[Rule, ...], request: ProcessorRequest) -> list[LogitsProc
 
 
 def refuse_doubles(argument: str, made: list, custom: object) -> None:  # type: ignore[type-arg]
-    """Raise ValueError when the caller gives an object of a kind that the settings made already."""
+    """Raise GenerationError when the caller gives an object of a kind that the settings made already."""
     kinds = {type(entry) for entry in made}
     for entry in custom:  # type: ignore[attr-defined]
         if type(entry) in kinds:
-            raise ValueError(
+            raise GenerationError(
                 f"{argument} holds a {type(entry).__name__}, and the generation settings ask for "
                 "one as well: "
                 "give either the object or the setting"

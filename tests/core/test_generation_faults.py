@@ -1,0 +1,211 @@
+"""Arguments of ``generate`` that cannot be: each one clear error, before the model runs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dovetail.caches import DynamicCache, StaticCache
+from dovetail.configs import PretrainedConfig
+from dovetail.errors import GenerationError
+from dovetail.generation import (
+    GenerationConfig,
+    GenerationMixin,
+    LogitsProcessorList,
+    MaxLengthCriteria,
+    NoRepeatNGramLogitsProcessor,
+    TextStreamer,
+)
+from dovetail.modeling import PreTrainedModel
+from dovetail.outputs import CausalLMOutputWithPast
+
+
+class BigramConfig(PretrainedConfig):
+    model_type = "bigram"
+    vocab_size: int = 12
+    hidden_size: int = 4
+    num_hidden_layers: int = 1
+    num_attention_heads: int = 1
+    max_position_embeddings: int = 64
+
+
+class Bigram(PreTrainedModel, GenerationMixin):
+    """Refuses to run: whatever reaches its forward pass was not refused in time."""
+
+    config_class = BigramConfig
+
+    def __init__(self, config: BigramConfig) -> None:
+        super().__init__(config)
+        self.table = nn.Embedding(config.vocab_size, config.vocab_size)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.table
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        return_dict: bool = True,
+    ) -> CausalLMOutputWithPast:
+        raise RuntimeError("the model ran")
+
+
+PROMPT = torch.tensor([[3, 4, 5]])
+
+
+@pytest.fixture
+def model() -> Bigram:
+    return Bigram(BigramConfig(bos_token_id=1, eos_token_id=2, pad_token_id=0))
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "negative max_new_tokens": ({"max_new_tokens": -1}, "max_new_tokens=-1: it must be an integer"),
+    "no new tokens": ({"max_new_tokens": 0}, "max_new_tokens=0"),
+    "fraction of tokens": ({"max_new_tokens": 2.5}, "max_new_tokens=2.5"),
+    "negative max_length": ({"max_length": -5}, "max_length=-5"),
+    "negative min_length": (
+        {"min_length": -1},
+        "min_length=-1: it must be an integer of at least 0",
+    ),
+    "top_p": ({"top_p": 2}, "top_p=2: it must be a number from 0 to 1"),
+    "top_p in sampling": ({"top_p": -0.1, "do_sample": True}, "top_p=-0.1"),
+    "temperature": ({"temperature": -1.0}, "temperature=-1.0: it must be a number above 0"),
+    "zero temperature": ({"temperature": 0.0, "do_sample": True}, "temperature=0 cannot be used"),
+    "infinite temperature": ({"temperature": float("inf")}, "temperature=inf"),
+    "top_k": ({"top_k": -3}, "top_k=-3"),
+    "repetition_penalty": ({"repetition_penalty": 0}, "repetition_penalty=0"),
+    "num_beams": ({"num_beams": 0}, "num_beams=0"),
+    "text as number": ({"num_beams": "three"}, "num_beams='three'"),
+    "flag": ({"do_sample": "yes"}, "do_sample='yes': it must be True or False"),
+    "early_stopping": ({"num_beams": 2, "early_stopping": "always"}, "early_stopping='always'"),
+    "many of one": ({"num_return_sequences": 3}, "num_return_sequences=3: greedy search has one"),
+    "more than beams": (
+        {"num_return_sequences": 3, "num_beams": 2},
+        "num_return_sequences=3 exceeds num_beams=2",
+    ),
+    "groups": (
+        {"num_beams": 4, "num_beam_groups": 3, "diversity_penalty": 1.0},
+        "num_beam_groups=3 does not divide num_beams=4",
+    ),
+    "unknown argument": ({"max_new_tokns": 3}, "max_new_tokns.*Did you mean 'max_new_tokens'"),
+    "unknown model input": ({"atention_mask": PROMPT}, "Did you mean 'attention_mask'"),
+    "cache": ({"cache_implementation": "statik"}, "cache_implementation='statik'"),
+    "cache of later": ({"cache_implementation": "quantized"}, "'quantized' is not available"),
+    "two caches": (
+        {"cache_implementation": "static", "past_key_values": DynamicCache()},
+        "both name a cache",
+    ),
+    "short cache": (
+        {"past_key_values": StaticCache(BigramConfig(), 1, 4), "max_new_tokens": 9},
+        "room for 4 positions and the text may need 11",
+    ),
+    "long prompt": ({"max_length": 3}, "the prompt has 3 tokens and max_length=3"),
+    "id beyond the vocabulary": ({"inputs": torch.tensor([[3, 12]])}, "id 12: ids go from 0 to 11"),
+    "negative id": ({"inputs": torch.tensor([[3, -1]])}, "holds token id -1"),
+    "no tokens": ({"inputs": PROMPT[:, :0]}, r"input_ids of shape \(1, 0\) is empty"),
+    "no rows": ({"inputs": PROMPT[:0]}, r"input_ids of shape \(0, 3\) is empty"),
+    "one dimension": ({"inputs": PROMPT[0]}, r"shape \(3,\): it must be \(batch, length\)"),
+    "list": ({"inputs": [[3, 4]]}, "input_ids is a list: give a tensor"),
+    "real ids": ({"inputs": PROMPT.float()}, "torch.float32 numbers: token ids are integers"),
+    "prompt twice": ({"input_ids": PROMPT}, "both inputs and input_ids"),
+    "mask too short": (
+        {"attention_mask": torch.ones(1, 2)},
+        r"shape \(1, 2\) and input_ids \(1, 3\)",
+    ),
+    "mask of a matrix": ({"attention_mask": torch.ones(1, 3, 3)}, r"the mask must be \(1, 3\)"),
+    "mask as list": ({"attention_mask": [[1, 1, 1]]}, "attention_mask is a list"),
+    "forced begin": ({"forced_bos_token_id": 40}, "forced_bos_token_id=40 is outside"),
+    "forced end": ({"forced_eos_token_id": 40}, "forced_eos_token_id=40 is outside"),
+    "bias": ({"sequence_bias": "none"}, "sequence_bias='none': give a dictionary"),
+    "bad words": ({"bad_words_ids": []}, "bad_words_ids="),
+    "stop string without tokenizer": (
+        {"stop_strings": "."},
+        r"generate\(..., tokenizer=tokenizer\)",
+    ),
+    "empty stop string": ({"stop_strings": [""], "tokenizer": 1}, "none empty"),
+    "no end": ({"max_length": None, "eos_token_id": None}, "nothing would stop"),
+    "beams without end": (
+        {"max_length": None, "eos_token_id": None, "num_beams": 2},
+        "beam search has no end",
+    ),
+    "assistant": (
+        {"assistant_model": 1},
+        "'assistant_generation'|'assisted_generation'.*Available",
+    ),
+    "prompt lookup": ({"prompt_lookup_num_tokens": 2}, "asked for by prompt_lookup_num_tokens=2"),
+    "contrastive search": (
+        {"penalty_alpha": 0.6, "top_k": 4},
+        "'contrastive_search' .asked for by penalty_alpha=0.6, top_k=4. is not available",
+    ),
+    "assistant and beams": (
+        {"assistant_model": 1, "num_beams": 2},
+        "assistant_model works with greedy search and sampling alone",
+    ),
+    "unused assistant": ({"assistant_tokenizer": 1}, "assistant_tokenizer: .* has no use for it"),
+    "unknown strategy": ({"custom_generate": "greedy_serch"}, "Did you mean 'greedy_search'"),
+    "guidance": ({"guidance_scale": 3.0}, "guidance_scale=3.0 is not available"),
+    "streamed beams": ({"num_beams": 2, "streamer": TextStreamer(None)}, "set num_beams=1"),
+    "processor twice": (
+        {
+            "no_repeat_ngram_size": 2,
+            "logits_processor": LogitsProcessorList([NoRepeatNGramLogitsProcessor(3)]),
+        },
+        "give either the object or the setting",
+    ),
+    "criterion twice": (
+        {"stopping_criteria": [MaxLengthCriteria(4)]},
+        "give either the object or the setting",
+    ),
+    "settings as dictionary": ({"generation_config": {"top_k": 3}}, "generation_config is a dict"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), FAULTS.values(), ids=FAULTS)
+def test_fault_is_named_before_the_model_runs(
+    model: Bigram, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(GenerationError) as caught:
+        model.generate(**{"inputs": PROMPT, **arguments})
+    assert re.search(message, str(caught.value)), str(caught.value)
+
+
+def test_a_sound_call_reaches_the_model(model: Bigram) -> None:
+    with pytest.raises(RuntimeError, match="the model ran"):
+        model.generate(PROMPT, max_new_tokens=3)
+
+
+def test_no_prompt_and_no_begin_token() -> None:
+    model = Bigram(BigramConfig())
+    with pytest.raises(GenerationError, match="needs a prompt"):
+        model.generate(max_new_tokens=3)
+
+
+def test_a_cache_that_holds_the_whole_prompt(model: Bigram) -> None:
+    cache = DynamicCache()
+    cache.update(torch.zeros(1, 1, 3, 4), torch.zeros(1, 1, 3, 4), 0)
+    with pytest.raises(GenerationError, match="cache holds 3 positions and the prompt 3"):
+        model.generate(PROMPT, past_key_values=cache, max_new_tokens=3)
+
+
+def test_a_model_without_logits(model: Bigram, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bigram, "can_generate", classmethod(lambda cls: False))
+    with pytest.raises(GenerationError, match="Bigram has no next-token logits"):
+        model.generate(PROMPT)
+
+
+def test_settings_of_the_call_win_over_those_given_and_those_of_the_model(model: Bigram) -> None:
+    model.generation_config.update(max_new_tokens=5, repetition_penalty=1.5)
+    given = GenerationConfig(max_new_tokens=7, no_repeat_ngram_size=2)
+    config, rest = model._prepare_generation_config(given, max_new_tokens=9, attention_mask=PROMPT)
+    assert (config.max_new_tokens, config.no_repeat_ngram_size) == (9, 2)
+    assert config.repetition_penalty == 1.0  # settings given replace the model's, tokens apart
+    assert config.eos_token_id == 2
+    assert list(rest) == ["attention_mask"]
+    assert given.max_new_tokens == 7
