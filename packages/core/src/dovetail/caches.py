@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -72,30 +72,23 @@ class DynamicLayer(CacheLayer):
             self.keys, self.values = key, value
         elif torch.is_grad_enabled() and (key.requires_grad or self.keys.requires_grad):
             self._buffers = None  # autograd forbids writing in place
-            self.keys, self.values = (
-                torch.cat((self.keys, key), 2),
-                torch.cat((self.values, value), 2),
-            )
+            self.keys = torch.cat((self.keys, key), 2)
+            self.values = torch.cat((self.values, value), 2)
         else:
-            self._append(key, value)
-        return self.keys, self.values  # type: ignore[return-value]
+            keys, values = self._reserve(self.keys, self.values, key.shape[2])
+            start, end = self.keys.shape[2], self.keys.shape[2] + key.shape[2]
+            keys[:, :, start:end] = key
+            values[:, :, start:end] = value
+            self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
 
-    def _append(self, key: Tensor, value: Tensor) -> None:
-        start = self.length()
-        end = start + key.shape[2]
-        if self._buffers is None or end > self._buffers[0].shape[2]:
-            self._buffers = self._reserve(self.keys, end), self._reserve(self.values, end)
-        keys, values = self._buffers
-        keys[:, :, start:end] = key
-        values[:, :, start:end] = value
-        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
-
-    @staticmethod
-    def _reserve(old: Tensor | None, end: int) -> Tensor:
-        batch, heads, length, width = old.shape  # type: ignore[union-attr]
-        buffer = old.new_empty(batch, heads, end + GROWTH + end // 4, width)  # type: ignore[union-attr]
-        buffer[:, :, :length] = old
-        return buffer
+    def _reserve(self, keys: Tensor, values: Tensor, more: int) -> KeyValue:
+        """Buffers that begin with `keys` and `values` and have room for `more` positions."""
+        length = keys.shape[2]
+        if self._buffers is None or length + more > self._buffers[0].shape[2]:
+            size = length + more + GROWTH + length // 4
+            self._buffers = _extended(keys, size), _extended(values, size)
+        return self._buffers
 
     def crop(self, length: int) -> None:
         if self.keys is not None and self.values is not None:
@@ -109,6 +102,13 @@ class DynamicLayer(CacheLayer):
     def reset(self) -> None:
         self._buffers = None
         super().reset()
+
+
+def _extended(old: Tensor, size: int) -> Tensor:
+    batch, heads, length, width = old.shape
+    buffer = old.new_empty(batch, heads, size, width)
+    buffer[:, :, :length] = old
+    return buffer
 
 
 class StaticLayer(CacheLayer):
@@ -150,13 +150,15 @@ class StaticLayer(CacheLayer):
         if self.keys is None:
             batch, heads, _, width = key.shape
             self.allocate(batch, heads, width, value.shape[-1], key.device, key.dtype)
-        keys, values, seen = self.keys, self.values, self.seen
+        keys, values, seen = cast(
+            "tuple[Tensor, Tensor, Tensor]", (self.keys, self.values, self.seen)
+        )
         if cache_position is None:
             cache_position = torch.arange(key.shape[2], device=key.device) + seen
-        keys.index_copy_(2, cache_position, key.to(keys.dtype))  # type: ignore[union-attr]
-        values.index_copy_(2, cache_position, value.to(values.dtype))  # type: ignore[union-attr]
-        seen.copy_(cache_position[-1] + 1)  # type: ignore[union-attr]
-        return keys, values  # type: ignore[return-value]
+        keys.index_copy_(2, cache_position, key.to(keys.dtype))
+        values.index_copy_(2, cache_position, value.to(values.dtype))
+        seen.copy_(cache_position[-1] + 1)
+        return keys, values
 
     def crop(self, length: int) -> None:
         if self.seen is not None:
@@ -261,7 +263,7 @@ class Cache:
         return layer.keys, layer.values  # type: ignore[return-value]
 
     def __iter__(self) -> Iterator[KeyValue]:
-        return (self[index] for index in range(len(self.layers)))
+        return (self[index] for index in range(len(self)))
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -493,6 +493,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
     def to_json_string(self, use_diff: bool = True) -> str:
         """The text of ``config.json``; `use_diff` leaves defaults out."""
         values = self.to_diff_dict() if use_diff else self.to_dict()
+        values.pop("_name_or_path", None)  # where this copy came from is true here only
         try:
             return json.dumps(values, indent=2, sort_keys=True) + "\n"
         except (TypeError, ValueError) as failure:
@@ -523,9 +524,14 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         if folder.is_file():
             raise ConfigError(f"{folder} is a file; save_pretrained needs a folder.")
         folder.mkdir(parents=True, exist_ok=True)
+        files = [CONFIG_NAME]
+        if type(self)._auto_class is not None:
+            from dovetail.dynamic import custom_object_save
+
+            files += custom_object_save(self, folder, config=self)
         self.to_json_file(folder / CONFIG_NAME)
         if push_to_hub:
-            self._upload_folder(folder, [CONFIG_NAME], **kwargs)
+            self._upload_folder(folder, files, **kwargs)
 
     def update(self, config_dict: Mapping[str, Any]) -> None:
         """Set several keys."""

@@ -39,6 +39,12 @@ class Context:
     encoder_hidden_states: Tensor | None = None
     encoder_mask: Mask | None = None
     cross_head_mask: Tensor | None = None
+    use_cache: bool = True
+
+    @property
+    def next_cache(self) -> Cache | None:
+        """The cache to return: one that was given is read but not returned without `use_cache`."""
+        return self.cache if self.use_cache else None
 
     def remember(self, key: Tensor, value: Tensor, layer_idx: int) -> KeyValue:
         """Put keys and values (B, K, T, E) of the text into the cache; returns all there are to

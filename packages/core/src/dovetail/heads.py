@@ -193,7 +193,8 @@ class ForSequenceClassification(TaskHead):
             )
         if pad is None or input_ids is None:
             return logits.new_full((len(logits),), -1, dtype=torch.long)
-        return ((input_ids == pad).int().argmax(-1) - 1) % input_ids.shape[-1]
+        first_padding = input_ids.eq(pad).int().argmax(-1)
+        return (first_padding - 1) % input_ids.shape[-1]
 
 
 class PooledClassification(TaskHead):

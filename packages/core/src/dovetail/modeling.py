@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -50,6 +50,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     is_parallelizable: ClassVar[bool] = False
     weight_mapping: ClassVar[tuple[Any, ...]] = ()
     gradient_checkpointing: bool = False
+    config: Any
     _tied_weights_keys: ClassVar[dict[str, str]] = {}
     _shared_weights_keys: ClassVar[dict[str, str]] = {}
     _keys_to_ignore_on_load_missing: ClassVar[list[str] | None] = None
@@ -147,7 +148,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             )
         }
 
-    def _tensors(self) -> Iterable[Tensor]:
+    def _tensors(self) -> Iterator[Tensor]:
         yield from self.parameters()
         yield from self.buffers()
 
@@ -178,7 +179,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         known = list(self.model_tags or [])
         self.model_tags = known + [
             tag for tag in ([tags] if isinstance(tags, str) else tags) if tag not in known
-        ]  # type: ignore[misc]
+        ]
 
     def set_attn_implementation(self, name: str) -> None:
         """Choose how attention is computed: ``eager``, ``sdpa``, ``flash_attention_2``,
@@ -195,7 +196,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         if isinstance(module, nn.Linear | nn.Embedding | Conv1D | nn.Conv1d | nn.Conv2d):
             module.weight.data.normal_(mean=0.0, std=std)
             if getattr(module, "bias", None) is not None:
-                module.bias.data.zero_()  # type: ignore[union-attr, operator]
+                module.bias.data.zero_()
             if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                 module.weight.data[module.padding_idx].zero_()
         elif isinstance(module, nn.LayerNorm | nn.GroupNorm):
@@ -287,7 +288,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         own initialisation.
         """
         embeddings = self.get_input_embeddings()
-        old = embeddings.weight.shape[0]  # type: ignore[union-attr, index]
+        old = embeddings.weight.shape[0]
         size = old if new_num_tokens is None else new_num_tokens
         if pad_to_multiple_of is not None:
             if not isinstance(pad_to_multiple_of, int) or pad_to_multiple_of < 1:
@@ -302,9 +303,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             tied = output is not None and output.weight is embeddings.weight
             self.set_input_embeddings(
                 resize_embedding(embeddings, size, self._init_weights, mean_resizing)
-            )  # type: ignore[arg-type]
+            )
             if output is not None:
-                resize_output(output, size, self._init_weights, mean_resizing, skip_weight=tied)  # type: ignore[arg-type]
+                resize_output(output, size, self._init_weights, mean_resizing, skip_weight=tied)
             self._after_resize(size)
             self.tie_weights()
         self.config.get_text_config().vocab_size = size
@@ -448,6 +449,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             encoder_hidden_states=encoder_hidden_states,
             encoder_mask=encoder_mask,
             cross_head_mask=self.expand_head_mask(cross_head_mask),
+            use_cache=self.config.use_cache if use_cache is None else use_cache,
         )
 
     def encoder_context(

@@ -37,9 +37,19 @@ class ModelOutput(dict[str, Any]):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if value is not None:
+            late = name not in self
             super().__setitem__(name, value)
+            if late:
+                self._restore_order(name)
         elif name in self:
             super().__delitem__(name)
+
+    def _restore_order(self, name: str) -> None:
+        """Move fields that stand before `name` by mistake, it having been set late, behind it."""
+        order = list(getattr(type(self), "__dataclass_fields__", ()))
+        for later in order[order.index(name) + 1 :] if name in order else ():
+            if later in self:
+                super().__setitem__(later, self.pop(later))
 
     def __setitem__(self, name: str, value: Any) -> None:
         setattr(self, name, value)
@@ -115,8 +125,8 @@ class BaseModelOutputWithPastAndCrossAttentions(BaseModelOutputWithPast):
 class BaseModelOutputWithPoolingAndCrossAttentions(ModelOutput):
     last_hidden_state: Tensor | None = None
     pooler_output: Tensor | None = None
-    past_key_values: Cache | None = None
     hidden_states: Tensors | None = None
+    past_key_values: Cache | None = None
     attentions: Tensors | None = None
     cross_attentions: Tensors | None = None
 

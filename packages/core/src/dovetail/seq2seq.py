@@ -173,6 +173,8 @@ class Seq2SeqQuestionAnswering(EncoderDecoderModel):
         """Start and end logits (B, T); the loss when both positions (B,) are given."""
         if decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = self.shift_right(input_ids)
+        if start_positions is not None and end_positions is not None:
+            kwargs["use_cache"] = False
         kwargs["decoder_inputs_embeds"] = decoder_inputs_embeds
         decoder, encoder = self.run(input_ids, attention_mask, decoder_input_ids, **kwargs)
         start, end = self.qa_outputs(decoder["last_hidden_state"]).unbind(-1)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache as memoize
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -210,7 +210,7 @@ def _flex_kernel(compiled: bool) -> AttentionFunction:
     """FlexAttention, as a fused kernel where compiling pays."""
     from torch.nn.attention.flex_attention import flex_attention as flex
 
-    return torch.compile(flex) if compiled else flex
+    return cast(AttentionFunction, torch.compile(flex) if compiled else flex)
 
 
 def flash_attention(

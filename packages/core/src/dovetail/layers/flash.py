@@ -93,11 +93,8 @@ def _runs(mask: Mask, query: Tensor, key: Tensor) -> tuple[_Rows, _Rows]:
         lengths = torch.unique_consecutive(numbers.flatten(), return_counts=True)[1]
         rows = _Rows(torch.arange(numbers.numel(), device=key.device), lengths)
         return rows, rows
-    padding = mask.padding
-    key_rows = _Rows(padding.flatten().nonzero()[:, 0], padding.sum(1))  # type: ignore[union-attr]
-    real = (
-        padding[:, -query.shape[1] :]
-        if mask.causal
-        else torch.ones(query.shape[:2], dtype=torch.bool, device=key.device)
-    )  # type: ignore[index]
+    everything = torch.ones(query.shape[:2], dtype=torch.bool, device=key.device)
+    padding = everything if mask.padding is None else mask.padding
+    key_rows = _Rows(padding.flatten().nonzero()[:, 0], padding.sum(1))
+    real = padding[:, -query.shape[1] :] if mask.causal else everything
     return key_rows, _Rows(real.flatten().nonzero()[:, 0], real.sum(1))

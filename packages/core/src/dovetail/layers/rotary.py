@@ -145,13 +145,11 @@ class RotaryEmbedding(nn.Module):
                 f"{near_matches(self.kind, SCALINGS)} "
                 f"Known: {', '.join(SCALINGS)}."
             )
-        self.register_buffer("inv_freq", torch.empty(width // 2), persistent=False)
-        self.attention_scaling = 1.0
-        self.reset_buffers()
+        inv_freq, self.attention_scaling = self.frequencies(0, None)
+        self.register_buffer("inv_freq", inv_freq, persistent=False)
 
     def reset_buffers(self, device: Any = None) -> None:
         """Compute the frequencies; called again after construction on the meta device."""
-        device = self.inv_freq.device if device is None else device
         self.inv_freq, self.attention_scaling = self.frequencies(0, device)
 
     def frequencies(self, length: int, device: Any) -> Frequencies:

@@ -245,7 +245,11 @@ class BertModel(BertPreTrainedModel):
     ) -> BaseModelOutputWithPoolingAndCrossAttentions:
         """Hidden states (B, T, D) and the pooled first token (B, D)."""
         tokens = self.embed(input_ids, inputs_embeds)
-        shared = {"position_ids": position_ids, "head_mask": head_mask, "recorder": recorder}
+        shared: dict[str, Any] = {
+            "position_ids": position_ids,
+            "head_mask": head_mask,
+            "recorder": recorder,
+        }
         if self.config.is_decoder:
             context = self.decoder_context(
                 tokens,
@@ -264,7 +268,7 @@ class BertModel(BertPreTrainedModel):
         return BaseModelOutputWithPoolingAndCrossAttentions(
             last_hidden_state=hidden_states,
             pooler_output=None if self.pooler is None else self.pooler(hidden_states),
-            past_key_values=context.cache,
+            past_key_values=context.next_cache,
         )
 
 
@@ -338,6 +342,11 @@ class BertForMaskedLM(BertForTokens, ForMaskedLM):
 
 class BertLMHeadModel(BertForTokens, ForCausalLM):
     """Left-to-right language modelling; set ``config.is_decoder``."""
+
+    def forward(self, *args: Any, labels: Tensor | None = None, **kwargs: Any) -> Any:
+        if labels is not None:
+            kwargs["use_cache"] = False
+        return super().forward(*args, labels=labels, **kwargs)
 
 
 @dataclass

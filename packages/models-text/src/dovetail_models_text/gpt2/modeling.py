@@ -77,9 +77,10 @@ class GPT2Attention(nn.Module):
         """`parts` tensors (B, H, T, E) from one fused projection."""
         return states.unflatten(-1, (parts, -1, self.head_dim)).permute(2, 0, 3, 1, 4).unbind()
 
-    def project(self, states: Tensor) -> tuple[Tensor, ...]:
+    def project(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, H, S, E) of an encoder's states (B, S, D)."""
-        return self.split(self.c_attn(states), 2)
+        key, value = self.split(self.c_attn(states), 2)
+        return key, value
 
     def prune_heads(self, heads: list[int]) -> None:
         """Remove `heads`, numbered as before any pruning."""
@@ -200,7 +201,7 @@ class GPT2Model(GPT2PreTrainedModel):
         if token_type_ids is not None:
             hidden_states = hidden_states + self.wte(token_type_ids)
         hidden_states = self.ln_f(self.run_layers(self.h, self.drop(hidden_states), context))
-        return BaseModelOutputWithPastAndCrossAttentions(hidden_states, context.cache)
+        return BaseModelOutputWithPastAndCrossAttentions(hidden_states, context.next_cache)
 
 
 class GPT2LMHeadModel(ForCausalLM, GPT2PreTrainedModel):

@@ -120,7 +120,7 @@ class LlamaModel(LlamaPreTrainedModel):
         )
         context.rotary = self.rotary_emb(hidden_states, context.position_ids)
         hidden_states = self.norm(self.run_layers(self.layers, hidden_states, context))
-        return BaseModelOutputWithPast(hidden_states, context.cache)
+        return BaseModelOutputWithPast(hidden_states, context.next_cache)
 
 
 class LlamaForCausalLM(ForCausalLM, LlamaPreTrainedModel):

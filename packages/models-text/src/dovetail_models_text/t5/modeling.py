@@ -262,7 +262,7 @@ class T5Stack(T5PreTrainedModel):
         context.bias = first.position_bias(context.positions, keys)
         hidden_states = self.run_layers(self.block, self.dropout(hidden_states), context)
         hidden_states = self.dropout(self.final_layer_norm(hidden_states))
-        return BaseModelOutputWithPastAndCrossAttentions(hidden_states, context.cache)
+        return BaseModelOutputWithPastAndCrossAttentions(hidden_states, context.next_cache)
 
 
 class T5EncoderDecoder(T5PreTrainedModel, EncoderDecoderModel):
@@ -356,6 +356,8 @@ class T5ForSequenceClassification(T5PreTrainedModel):
         ends."""
         if decoder_input_ids is None:
             decoder_input_ids = self.transformer.shift_right(input_ids)
+        if labels is not None:
+            kwargs["use_cache"] = False
         decoder, encoder = self.transformer.run(
             input_ids, attention_mask, decoder_input_ids, **kwargs
         )
