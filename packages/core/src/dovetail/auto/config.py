@@ -60,7 +60,14 @@ class AutoConfig:
         values, unused = PretrainedConfig.get_config_dict(source, **kwargs)
         model_type = values.get("model_type")
         local = model_type in registry.models()
-        own = remote.find("AutoConfig", values.get("auto_map"), source, local=local, **where)
+        own = remote.find(
+            "AutoConfig",
+            values.get("auto_map"),
+            source,
+            local=local,
+            commit_hash=values.get("_commit_hash"),
+            **where,
+        )
         if own is not None:
             return own.from_pretrained(source, **kwargs)
         return _config_class(model_type, source).from_dict(values, **unused)

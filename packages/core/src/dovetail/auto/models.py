@@ -71,7 +71,8 @@ class AutoClass:
             **remote.arguments,
         )
         config, unused = config if isinstance(config, tuple) else (config, rest)
-        model_class = cls._class_for(config, source, remote, **options.where)
+        commit = getattr(config, "_commit_hash", None) if options.config is None else None
+        model_class = cls._class_for(config, source, remote, **options.where, commit_hash=commit)
         for_loading = {name: value for name, value in kwargs.items() if name not in rest}
         for_loading |= {**unused, "config": config}
         return model_class.from_pretrained(source, *model_args, **for_loading)
