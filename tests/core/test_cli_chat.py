@@ -13,11 +13,6 @@ from dovetail.cli import execute
 from dovetail.cli.chat import sampling
 
 
-class Inputs(dict):
-    def to(self, device):
-        return self
-
-
 class Echo:
     """A tokenizer of single characters and a model that repeats the last question, in one
     object.
@@ -50,7 +45,8 @@ class Echo:
         }
         self.prompts.append((chat_template, [dict(message) for message in messages]))
         text = messages[-1]["content"]
-        return Inputs(input_ids=torch.tensor([[ord(letter) for letter in text]]))
+        ids = torch.tensor([[ord(letter) for letter in text]])
+        return {"input_ids": ids, "token_type_ids": torch.zeros_like(ids)}
 
     def decode(self, ids, **options):
         return "".join(map(chr, ids))
@@ -161,7 +157,7 @@ def test_help_and_greeting_go_to_standard_error(say, capsys):
 def test_options_reach_loading_and_generation(say, echo, tmp_path):
     template = tmp_path / "template.jinja"
     template.write_text("{{ messages }}")
-    options = ("--device", "meta", "--dtype", "bfloat16", "--revision", "v1", "-n", "5")
+    options = ("--device", "cpu:0", "--dtype", "bfloat16", "--revision", "v1", "-n", "5")
     options += ("--temperature", "0.3", "--top-p", "0.9", "-a", "top_k=7")
     assert say("a", options=(*options, "--template", str(template))) == 0
     origin = {"revision": "v1", "trust_remote_code": False}
@@ -169,7 +165,7 @@ def test_options_reach_loading_and_generation(say, echo, tmp_path):
         ("org/model", origin),
         ("org/model", {**origin, "torch_dtype": "bfloat16"}),
     ]
-    assert echo.device == "meta"
+    assert echo.device == "cpu:0"
     assert echo.prompts[0][0] == "{{ messages }}"
     assert echo.settings[0] == {
         "max_new_tokens": 5,

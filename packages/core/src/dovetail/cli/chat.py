@@ -17,6 +17,8 @@ from dovetail.errors import DovetailError
 
 Message = dict[str, str]
 
+FED = ("input_ids", "attention_mask")
+
 HELP = """\
 /help           this list
 /reset          forget the conversation, keep the system prompt
@@ -99,7 +101,9 @@ class Conversation:
             return_dict=True,
         )
         speaker = Speaker(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        self.model.generate(**inputs.to(self.model.device), **self.settings, streamer=speaker)
+        # Some tokenizers add token types, which no decoder takes.
+        fed = {name: inputs[name].to(self.model.device) for name in FED if name in inputs}
+        self.model.generate(**fed, **self.settings, streamer=speaker)
 
 
 def obey(conversation: Conversation, line: str) -> bool:

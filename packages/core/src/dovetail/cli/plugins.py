@@ -6,6 +6,7 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -16,6 +17,9 @@ from dovetail.plugins import Claim, Plugin, manager
 from dovetail.registry import Provision
 
 INDENT = "    "
+SLOW = 0.5
+"""Seconds that loading a plugin may take before the list says so."""
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -56,9 +60,7 @@ def why(ctx: click.Context, name: str, as_json: bool) -> None:
 
 def plugin_record(plugin: Plugin) -> dict[str, Any]:
     """The JSON form of a plugin; `provides` maps a kind of name to names."""
-    fields = ("name", "distribution", "version", "module", "status", "reason", "detail")
-    record: dict[str, Any] = {field: getattr(plugin, field) for field in fields}
-    return record | {"provides": registry.provided_by(plugin)}
+    return asdict(plugin) | {"provides": registry.provided_by(plugin)}
 
 
 def plugin_lines(plugin: Plugin) -> Iterator[str]:
@@ -67,6 +69,11 @@ def plugin_lines(plugin: Plugin) -> Iterator[str]:
     yield f"{plugin.name}  ({plugin}){state}"
     if plugin.reason:
         yield from wrapped(plugin.reason)
+    if plugin.seconds > SLOW:
+        yield from wrapped(
+            f"slow: took {plugin.seconds:.1f} s to load. Its plugin module should import nothing "
+            "heavy; every start of Dovetail waits for it."
+        )
     for kind, names in registry.provided_by(plugin).items():
         # Public names are what the other kinds export, and there are very many: JSON lists them.
         shown = f"{len(names)}" if kind == registry.PUBLIC else ", ".join(names)
