@@ -138,7 +138,7 @@ def test_byte_code_beside_the_source_is_not_believed(folder, tmp_path):
     ],
 )
 def test_malformed_references_are_refused(folder, reference):
-    with pytest.raises(RemoteCodeError, match="not of the form 'module.Class'"):
+    with pytest.raises(RemoteCodeError, match=r"not of the form 'module.Class'"):
         get_class_from_dynamic_module(reference, folder)
 
 
@@ -198,7 +198,7 @@ def test_code_of_another_repository_needs_a_commit(server):
     commit = server.add("stranger/code", {"evil.py": b"class Evil: pass\n"})
     reference = "stranger/code--evil.Evil"
     for pin in ({}, {"code_revision": "main"}, {"revision": commit}):
-        with pytest.raises(RemoteCodeError, match="another repository, stranger/code.*code_revis"):
+        with pytest.raises(RemoteCodeError, match=r"another repository, stranger/code.*code_revis"):
             get_class_from_dynamic_module(reference, MODEL, **pin)
     assert server.requests == []
     found = get_class_from_dynamic_module(reference, MODEL, code_revision=commit)
@@ -263,7 +263,7 @@ def test_registered_classes_are_saved_with_their_source(authored, tmp_path):
     assert values["auto_map"] == {"AutoConfig": "configuration_mine.MineConfig"}
     cls = get_class_from_dynamic_module(values["auto_map"]["AutoConfig"], target)
     assert cls.from_pretrained(target).width == 6
-    with pytest.raises(ConfigError, match="'AutoKonfig' is no auto class. Did you mean"):
+    with pytest.raises(ConfigError, match=r"'AutoKonfig' is no auto class. Did you mean"):
         authored.MineConfig.register_for_auto_class("AutoKonfig")
 
 
