@@ -53,6 +53,10 @@ class TokenizerError(DovetailError, ValueError):
     """A tokenizer file or call that cannot be."""
 
 
+class TokenizerTypeError(TokenizerError, TypeError):
+    """A tokenizer's argument of the wrong type."""
+
+
 class TemplateError(DovetailError, ValueError):
     """A chat template that is absent, invalid, unsafe, endless or too long."""
 
@@ -73,10 +77,24 @@ class RemoteCodeError(DovetailError, ValueError):
     """A checkpoint wants to run its own code and the caller has not allowed it."""
 
 
+LONGEST_NAME = 100
+"""What is longer is no name; messages show the beginning."""
+
+
+def quoted(value: object) -> str:
+    """`value` as it stands in code, cut where a message would drown in it."""
+    if isinstance(value, str) and len(value) > LONGEST_NAME:
+        return f"{value[:LONGEST_NAME]!r}…"
+    text = repr(value)
+    return text if len(text) <= 3 * LONGEST_NAME else f"{text[: 3 * LONGEST_NAME]}…"
+
+
 def near_matches(name: str, known: Iterable[str]) -> str:
     """A sentence such as `` Did you mean 'llama'?`` with at most five names, empty for none."""
     from difflib import get_close_matches  # wanted on failure alone
 
+    if len(name) > LONGEST_NAME:
+        return ""
     close = get_close_matches(name, list(known), n=5, cutoff=0.6)
     if not close:
         return ""

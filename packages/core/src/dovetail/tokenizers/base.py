@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 from tokenizers import Encoding
 
-from dovetail.errors import TokenizerError, near_matches
+from dovetail.errors import TokenizerError, TokenizerTypeError, near_matches
 from dovetail.logging import get_logger
 from dovetail.tokenizers.assembly import AssemblyMixin
 from dovetail.tokenizers.backend import Backend, Padding, Settings, Truncation
 from dovetail.tokenizers.chat import ChatMixin
 from dovetail.tokenizers.encoding import BatchEncoding
 from dovetail.tokenizers.files import FilesMixin
+from dovetail.tokenizers.inputs import bad_text, check_text
 from dovetail.tokenizers.padding import PaddingMixin
 from dovetail.tokenizers.strategies import (
     VERY_LARGE_INTEGER,
@@ -31,7 +32,14 @@ from dovetail.tokenizers.vocabulary import VocabularyMixin
 logger = get_logger(__name__)
 
 Text = str | Sequence[str] | Sequence[Sequence[str]]
-OUTPUTS = ("return_special_tokens_mask", "return_offsets_mapping", "return_length")
+RETURNS = (
+    "return_token_type_ids",
+    "return_attention_mask",
+    "return_special_tokens_mask",
+    "return_offsets_mapping",
+    "return_length",
+)
+"""Keywords that name features to return."""
 
 
 class PreTrainedTokenizerBase(
@@ -170,9 +178,9 @@ class PreTrainedTokenizerBase(
     def _call_one(
         self, text: Any, text_pair: Any, *, is_split_into_words: bool = False, **options: Any
     ) -> BatchEncoding:
-        _check_text("text", text)
+        check_text("text", text)
         if text_pair is not None:
-            _check_text("text_pair", text_pair)
+            check_text("text_pair", text_pair)
         batched = isinstance(text, list | tuple)
         if is_split_into_words:
             batched = batched and bool(text) and isinstance(text[0], list | tuple)
@@ -183,7 +191,7 @@ class PreTrainedTokenizerBase(
         if text_pair is None:
             return self.batch_encode_plus(text, is_split_into_words=is_split_into_words, **options)
         if isinstance(text_pair, str):
-            raise TypeError(
+            raise TokenizerTypeError(
                 "text is a batch, so text_pair must be a batch of the same length, not one str."
             )
         if len(text) != len(text_pair):
@@ -202,26 +210,26 @@ class PreTrainedTokenizerBase(
         padding: bool | str | PaddingStrategy = False,
         truncation: bool | str | TruncationStrategy | None = None,
         max_length: int | None = None,
+        return_tensors: str | TensorType | None = None,
+        return_overflowing_tokens: bool = False,
         **kwargs: Any,
     ) -> BatchEncoding:
-        """Encode one text or one pair; keywords as in calling the tokenizer."""
-        row = text if text_pair is None else (text, text_pair)
-        result = self.batch_encode_plus(
-            [row],
-            add_special_tokens,
-            padding,
-            truncation,
-            max_length,
-            _one=True,
-            **kwargs,  # type: ignore[list-item]
+        """Encode one text or one pair; further keywords as in calling the tokenizer."""
+        data, encodings = self._features(
+            [text if text_pair is None else (text, text_pair)],
+            add_special_tokens=add_special_tokens,
+            padding=padding,
+            truncation=truncation,
+            max_length=max_length,
+            return_overflowing_tokens=return_overflowing_tokens,
+            **kwargs,
         )
-        if kwargs.get("return_tensors") is None and not kwargs.get("return_overflowing_tokens"):
+        if return_tensors is None and not return_overflowing_tokens:
             data = {
-                name: value[0] if value and isinstance(value[0], list) else value
-                for name, value in result.items()
+                name: value[0] if isinstance(value[0], list) else value
+                for name, value in data.items()
             }
-            return BatchEncoding(data, result.encodings)
-        return result
+        return BatchEncoding(data, encodings, tensor_type=return_tensors)
 
     def batch_encode_plus(
         self,
@@ -230,64 +238,78 @@ class PreTrainedTokenizerBase(
         padding: bool | str | PaddingStrategy = False,
         truncation: bool | str | TruncationStrategy | None = None,
         max_length: int | None = None,
+        return_tensors: str | TensorType | None = None,
+        **kwargs: Any,
+    ) -> BatchEncoding:
+        """Encode a batch of texts or of ``(text, text_pair)`` tuples; further keywords as in
+        calling the tokenizer."""
+        if not isinstance(batch_text_or_text_pairs, list | tuple):
+            raise TokenizerTypeError(
+                f"A batch is a list or a tuple, not {type(batch_text_or_text_pairs).__name__}."
+            )
+        data, encodings = self._features(
+            batch_text_or_text_pairs,
+            add_special_tokens=add_special_tokens,
+            padding=padding,
+            truncation=truncation,
+            max_length=max_length,
+            **kwargs,
+        )
+        return BatchEncoding(data, encodings, tensor_type=return_tensors)
+
+    def _features(
+        self,
+        batch: Sequence[Any],
+        *,
+        add_special_tokens: bool,
+        padding: bool | str | PaddingStrategy,
+        truncation: bool | str | TruncationStrategy | None,
+        max_length: int | None,
         stride: int = 0,
         is_split_into_words: bool = False,
         pad_to_multiple_of: int | None = None,
         padding_side: str | None = None,
-        return_tensors: str | TensorType | None = None,
-        return_token_type_ids: bool | None = None,
-        return_attention_mask: bool | None = None,
         return_overflowing_tokens: bool = False,
-        return_special_tokens_mask: bool = False,
-        return_offsets_mapping: bool = False,
-        return_length: bool = False,
-        verbose: bool = True,
         split_special_tokens: bool | None = None,
+        verbose: bool = True,
         **kwargs: Any,
-    ) -> BatchEncoding:
-        """Encode a batch of texts or of ``(text, text_pair)`` tuples; keywords as in calling the
-        tokenizer."""
-        if not isinstance(batch_text_or_text_pairs, list | tuple):
-            raise TypeError(
-                f"A batch is a list or a tuple, not {type(batch_text_or_text_pairs).__name__}."
-            )
-        kwargs.pop("_one", None)
+    ) -> tuple[dict[str, Any], list[Encoding]]:
+        """The features of a batch as lists of rows, and the encodings they come from."""
         plan = read_lengths(
             self, padding, truncation, max_length, pad_to_multiple_of, verbose, kwargs
         )
         _refuse_unknown(kwargs)
         settings = self._settings(plan, stride, padding_side, split_special_tokens)
-        encodings = self._encode(
-            batch_text_or_text_pairs, settings, add_special_tokens, is_split_into_words
-        )
-        samples = None
+        encodings = self._encode(batch, settings, add_special_tokens, is_split_into_words)
+        samples = range(len(encodings))
         if return_overflowing_tokens:
-            samples = [
-                i
-                for i, encoding in enumerate(encodings)
-                for _ in range(1 + len(encoding.overflowing))
-            ]
-            encodings = [
-                part for encoding in encodings for part in (encoding, *encoding.overflowing)
-            ]
-        data: dict[str, Any] = {"input_ids": [encoding.ids for encoding in encodings]}
-        if self._wants("token_type_ids", return_token_type_ids):
-            data["token_type_ids"] = [encoding.type_ids for encoding in encodings]
-        if self._wants("attention_mask", return_attention_mask):
-            data["attention_mask"] = [encoding.attention_mask for encoding in encodings]
-        if return_special_tokens_mask:
-            data["special_tokens_mask"] = [encoding.special_tokens_mask for encoding in encodings]
-        if return_offsets_mapping:
-            data["offset_mapping"] = [encoding.offsets for encoding in encodings]
-        if return_length:
-            data["length"] = [len(ids) for ids in data["input_ids"]]
-        if samples is not None:
+            parts = [[encoding, *encoding.overflowing] for encoding in encodings]
+            samples = [sample for sample, rows in enumerate(parts) for _ in rows]
+            encodings = [row for rows in parts for row in rows]
+        data = self._columns(encodings, kwargs)
+        if return_overflowing_tokens:
             data["overflow_to_sample_mapping"] = samples
-        if verbose and max_length is None:
-            self._warn_about_length(data["input_ids"], plan.max_length)
-        return BatchEncoding(data, encodings, tensor_type=return_tensors)
+        if verbose and plan.max_length is None:
+            self._warn_about_length(data["input_ids"])
+        return data, encodings
 
-    def _wants(self, name: str, asked: bool | None) -> bool:
+    def _columns(self, encodings: list[Encoding], wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Every feature that `wanted` (the ``return_...`` keywords) or the model asks for."""
+        data: dict[str, Any] = {"input_ids": [encoding.ids for encoding in encodings]}
+        if self._wants("token_type_ids", wanted):
+            data["token_type_ids"] = [encoding.type_ids for encoding in encodings]
+        if self._wants("attention_mask", wanted):
+            data["attention_mask"] = [encoding.attention_mask for encoding in encodings]
+        if wanted.get("return_special_tokens_mask"):
+            data["special_tokens_mask"] = [encoding.special_tokens_mask for encoding in encodings]
+        if wanted.get("return_offsets_mapping"):
+            data["offset_mapping"] = [encoding.offsets for encoding in encodings]
+        if wanted.get("return_length"):
+            data["length"] = [len(ids) for ids in data["input_ids"]]
+        return data
+
+    def _wants(self, name: str, wanted: Mapping[str, Any]) -> bool:
+        asked = wanted.get(f"return_{name}")
         return name in self.model_input_names if asked is None else asked
 
     def _encode(
@@ -305,7 +327,14 @@ class PreTrainedTokenizerBase(
                     is_pretokenized=is_split_into_words,
                 )
         except TypeError as failure:
-            raise _bad_text(batch, is_split_into_words) from failure
+            raise bad_text(batch, is_split_into_words) from failure
+        except TokenizerError:
+            raise
+        except Exception as failure:  # the library raises nothing more specific
+            raise TokenizerError(
+                f"The batch cannot be encoded with {settings.truncation or settings}: {failure}. "
+                "Raise max_length, or truncate with 'longest_first'."
+            ) from failure
 
     def _settings(
         self,
@@ -334,9 +363,9 @@ class PreTrainedTokenizerBase(
         split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
         return Settings(truncation, padding, split)
 
-    def _warn_about_length(self, rows: list[list[int]], max_length: int | None) -> None:
+    def _warn_about_length(self, rows: list[list[int]]) -> None:
         longest = max(map(len, rows), default=0)
-        if max_length is None and longest > self.model_max_length:
+        if longest > self.model_max_length:
             self.warn_once(
                 "sequence-length-is-longer-than-the-specified-maximum",
                 f"A sequence has {longest} tokens, more than the {self.model_max_length} that the "
@@ -417,50 +446,10 @@ def _side(name: str, value: Any) -> str:
     return value
 
 
-def _check_text(name: str, text: Any) -> None:
-    """A text, words, a batch of either; only the first elements are looked at, for speed."""
-    value, depth = text, 0
-    while isinstance(value, list | tuple) and value and depth < 3:
-        value, depth = value[0], depth + 1
-    if not (isinstance(value, str) or (isinstance(value, list | tuple) and not value)):
-        raise TokenizerError(
-            f"{name} must be a str, a list of str (a batch, or words with "
-            "is_split_into_words=True) or a list of lists "
-            f"of str (a batch of words), but holds {type(value).__name__}."
-        )
-
-
-def _bad_text(batch: Sequence[Any], is_split_into_words: bool) -> TokenizerError:
-    for index, row in enumerate(batch):
-        for text in _texts(row):
-            if not isinstance(text, str):
-                return TokenizerError(
-                    f"Text {index} of the batch holds a {type(text).__name__}, {text!r:.80}: pass "
-                    "str."
-                )
-            try:
-                text.encode()
-            except UnicodeEncodeError as failure:
-                return TokenizerError(
-                    f"Text {index} of the batch is no valid Unicode: {failure}. Replace lone "
-                    "surrogates, for instance "
-                    "with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
-                )
-    shape = "lists of words" if is_split_into_words else "texts or pairs of texts"
-    hint = "" if is_split_into_words else " Pass is_split_into_words=True for lists of words."
-    return TokenizerError(f"The batch does not consist of {shape} alone.{hint}")
-
-
-def _texts(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
-    else:
-        yield value
-
-
 def _refuse_unknown(kwargs: Mapping[str, Any]) -> None:
-    if kwargs:
-        name = next(iter(kwargs))
-        known = PreTrainedTokenizerBase.__call__.__annotations__
-        raise TypeError(f"A tokenizer takes no argument {name!r}.{near_matches(name, known)}")
+    for name in kwargs:
+        if name not in RETURNS:
+            known = PreTrainedTokenizerBase.__call__.__annotations__
+            raise TokenizerTypeError(
+                f"A tokenizer takes no argument {name!r}.{near_matches(name, known)}"
+            )

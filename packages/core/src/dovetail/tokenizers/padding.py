@@ -51,12 +51,12 @@ class PaddingMixin(SpecialTokensMixin):
                 f"What is to be padded lacks {main!r}: it has {sorted(features) or 'nothing'}. "
                 "Pass what the tokenizer returned."
             )
+        if len(features[main]) == 0:
+            return BatchEncoding(
+                features | ({"attention_mask": []} if return_attention_mask else {})
+            )
         if return_attention_mask is None:
             return_attention_mask = "attention_mask" in self.model_input_names
-        if len(features[main]) == 0:
-            if return_attention_mask:
-                features["attention_mask"] = []
-            return BatchEncoding(features)
         return_tensors = return_tensors or _kind(features[main])
         features = {name: _plain(value) for name, value in features.items()}
         plan = read_lengths(self, padding, None, max_length, pad_to_multiple_of, verbose, {})  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import TokenizerError
@@ -110,11 +111,11 @@ def read_lengths(
 
 
 def _check_lengths(max_length: Any, multiple: Any) -> None:
-    if max_length is not None and (not isinstance(max_length, int) or max_length < 0):
+    if max_length is not None and (not isinstance(max_length, Integral) or max_length < 0):
         raise TokenizerError(
             f"max_length={max_length!r} cannot be: pass a whole number of at least 0, or None."
         )
-    if multiple is not None and (not isinstance(multiple, int) or multiple < 1):
+    if multiple is not None and (not isinstance(multiple, Integral) or multiple < 1):
         raise TokenizerError(
             f"pad_to_multiple_of={multiple!r} cannot be: pass a whole number of at least 1, or "
             "None."
