@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from dovetail import plugins
+from dovetail.discovery import Selection, discover
 from dovetail.names import core_modules
 
 STUB = Path(__file__).parents[1] / "packages" / "core" / "src" / "dovetail" / "__init__.pyi"
@@ -58,7 +58,7 @@ def section(targets: Mapping[str, str]) -> str:
 def plugin_sections() -> dict[str, str]:
     """The names of each installed official package, which no plugin of this machine changes."""
     targets: dict[str, dict[str, str]] = {}
-    for plugin, declaration in plugins.discover(plugins.Selection()).found:
+    for plugin, declaration in discover(Selection()).found:
         if plugin.distribution.startswith("dovetail-"):
             targets.setdefault(plugin.distribution, {}).update(declaration.exports)
     return {title: section(names) for title, names in targets.items() if names}

@@ -31,6 +31,7 @@ LIGHT = [
     "cli",
     "configs",
     "declarations",
+    "discovery",
     "errors",
     "hookspecs",
     "hub",
@@ -116,6 +117,8 @@ def test_an_unknown_name_lists_near_ones():
     assert not hasattr(dovetail, "surely_nothing")
     assert getattr(dovetail, "surely_nothing", 3) == 3
     assert not hasattr(dovetail, "__wrapped__")
+    assert not hasattr(dovetail, "no.such.module")
+    assert not hasattr(dovetail, "")
 
 
 def test_a_module_of_the_core_that_fails_to_import_says_its_own_error(monkeypatch, tmp_path):

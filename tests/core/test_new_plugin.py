@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from dovetail.cli.new_plugin import new_plugin
+from dovetail.discovery import core_version
 from dovetail.newplugin import KINDS, Names, NewPluginError, write_plugin
-from dovetail.plugins import core_version
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from dovetail import hookspecs, plugins
+from dovetail.discovery import hook_kinds
 from dovetail.newplugin import KINDS, write_plugin
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
@@ -15,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
 def test_every_hook_is_listed_with_its_exact_arguments_and_declaration():
     listed = dict(re.findall(r"^\| `(dovetail_\w+\([^)]*\))` \| `(\w+)`", PAGE, re.MULTILINE))
     expected = {}
-    for name, kind in plugins.hook_kinds().items():
+    for name, kind in hook_kinds().items():
         arguments = inspect.signature(getattr(hookspecs, name)).parameters
         expected[f"{name}({', '.join(arguments)})"] = kind.__name__
     assert listed == expected

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dovetail import builtin, hookspecs, plugins, registry
+from dovetail import builtin, discovery, hookspecs, plugins, registry
 from dovetail.declarations import (
     Declaration,
     ModelDeclaration,
@@ -169,7 +169,7 @@ def test_an_old_plugin_with_fewer_arguments_and_an_object_as_plugin_work(install
         entry_points="[dovetail]\nboth = acme_both:plugin\n",
     )
     assert status(host, "both").status == "active"
-    assert f"tool-{plugins.core_version()}" in registry.tools()
+    assert f"tool-{discovery.core_version()}" in registry.tools()
 
 
 def test_damaged_metadata_of_one_distribution_spoils_nothing(install, host, caplog):
@@ -188,6 +188,11 @@ def test_a_distribution_without_metadata_still_works(install, host):
     found = status(host, "good")
     assert found.status == "active"
     assert str(found) == "unknown distribution (version unknown)"
+
+
+def test_what_loading_took_is_kept(install, host):
+    install("acme-slow", "import time\ntime.sleep(0.05)\n" + GOOD)
+    assert 0.05 < status(host, "slow").seconds < 5
 
 
 def test_a_plugin_that_asks_for_plugin_names_while_loading_is_told_so(install, host):
@@ -271,11 +276,22 @@ def test_a_malformed_preference_and_the_core_in_the_deny_list_are_warned_about(
     assert "DOVETAIL_PREFER holds 'llama', which is not of the form name=plugin" in form
 
 
+def test_a_preference_for_what_the_plugin_does_not_have_is_warned_about(
+    install, host, monkeypatch, caplog
+):
+    install("acme-good", GOOD)
+    monkeypatch.setenv(plugins.PREFER, "acme-tol=good")
+    assert host.plugins
+    (message,) = complaints(caplog)
+    assert "prefers acme-good 1.0 for 'acme-tol', which it does not provide" in message
+    assert "Did you mean 'acme-tool'" in message
+
+
 # The core's own hooks, the specs and the processes they are called in
 
 
 def test_every_hook_takes_core_version_and_returns_declarations():
-    kinds = plugins.hook_kinds()
+    kinds = discovery.hook_kinds()
     assert set(kinds) == {n for n in vars(hookspecs) if n.startswith("dovetail_")}
     assert all(issubclass(kind, Declaration) for kind in kinds.values())
     assert set(kinds.values()) == set(Declaration.__subclasses__())
@@ -286,21 +302,21 @@ def test_every_hook_takes_core_version_and_returns_declarations():
 
 
 def test_the_core_goes_through_the_same_hooks():
-    declared = plugins.collect(builtin, plugins.specified_hooks())
+    declared = discovery.collect(builtin, discovery.specified_hooks())
     assert {item.keys[0] for item in declared} >= {"sdpa", "plugins", "new-plugin"}
     with pytest.raises(PluginLoadError, match="implements no hook"):
-        plugins.collect(object(), plugins.specified_hooks())
+        discovery.collect(object(), discovery.specified_hooks())
 
 
 def test_calling_the_hooks_again_gives_the_same(install):
     install("acme-good", GOOD)
-    one, two = (plugins.discover(plugins.Selection()) for _ in range(2))
+    one, two = (discovery.discover(discovery.Selection()) for _ in range(2))
     assert one == two
 
 
 def test_every_target_that_an_active_plugin_declares_resolves(host):
     for _, declaration in host.discovery.found:
-        for target in plugins.targets(declaration):
+        for target in discovery.targets(declaration):
             assert registry.resolve(target) is not None
 
 
@@ -346,7 +362,7 @@ def test_fields_and_exports_of_declarations():
         "AcmeTokenizer",
         "AcmeTokenizerFast",
     }
-    assert set(plugins.targets(llama)) == set(llama.exports.values())
+    assert set(discovery.targets(llama)) == set(llama.exports.values())
     task = PipelineDeclaration("a", "m:P", ("AutoModel",), aliases=("b",))
     assert task.keys == ("a", "b")
     assert NamesDeclaration({"N": "m:N"}).keys == ()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import dovetail
-from dovetail import plugins, registry
+from dovetail import discovery, plugins, registry
 from dovetail.declarations import (
     AttentionDeclaration,
     ConverterDeclaration,
@@ -47,10 +47,28 @@ def test_unknown_names_list_near_ones():
         registry.tools().get("zzzzzz")
 
 
+def test_an_unknown_name_mentions_the_plugins_that_are_not_in_use(install):
+    install("acme-first", FIRST)
+    install("acme-broken", "1 / 0")
+    plugins.disable("first")
+    with pytest.raises(UnknownNameError, match=r"not in use: broken \(failed\), first \(disabled"):
+        registry.models().get("acmelm")
+    with pytest.raises(ImportError, match="Plugins not in use: broken"):
+        from dovetail import AcmeModel  # noqa: F401
+
+
+@pytest.mark.parametrize("name", [None, 3, ["llama"], {"a": 1}, "x" * 10_000_000, "\0", ""])
+def test_names_that_files_may_hold_are_refused_at_once_and_briefly(name):
+    for kind in (registry.models(), registry.attentions()):
+        with pytest.raises(UnknownNameError) as caught:
+            kind.get(name)
+        assert len(str(caught.value)) < 1000
+
+
 @pytest.fixture
 def alone(monkeypatch, host):
     """A process in which no plugin is installed."""
-    monkeypatch.setattr(plugins, "installed_plugins", lambda: ([], []))
+    monkeypatch.setattr(discovery, "installed_plugins", lambda: ([], []))
     host.reset()
 
 
@@ -335,6 +353,12 @@ def test_the_command_lists_plugins(install):
         "public name": ["AcmeConfig", "AcmeModel"],
     }
     assert "ZeroDivisionError" in records["broken"]["detail"]
+
+
+def test_the_command_points_at_a_slow_plugin(install, monkeypatch):
+    monkeypatch.setattr("dovetail.cli.plugins.SLOW", 0.0)
+    install("acme-first", FIRST)
+    assert "slow: took 0.0 s to load" in dovetail_plugins().output
 
 
 def test_the_command_says_why(install):

@@ -15,7 +15,8 @@ from typing import Any
 
 def __getattr__(name: str) -> Any:
     # Modules first: the core's own `from dovetail import plugins` must need nothing but this file.
-    if not name.startswith("__") and find_spec(f"{__name__}.{name}") is not None:
+    module = name.isidentifier() and not name.startswith("__")
+    if module and find_spec(f"{__name__}.{name}") is not None:
         return import_module(f"{__name__}.{name}")
     from dovetail.namespace import attribute
 

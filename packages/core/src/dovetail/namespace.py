@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from dovetail import plugins
-from dovetail.errors import PluginLoadError, near_matches
+from dovetail.discovery import core_version
+from dovetail.errors import PluginLoadError, near_matches, quoted
 from dovetail.names import core_modules, known_names
 from dovetail.registry import absence, blame, resolve
 
@@ -45,7 +46,7 @@ def attribute(name: str) -> Any:
 
 def _special(name: str) -> Any:
     if name == "__version__":
-        return plugins.core_version()
+        return core_version()
     # `from dovetail import *` brings the core's names: those of all plugins would import every
     # model.
     if name == "__all__":
@@ -58,7 +59,8 @@ def _unknown(name: str) -> Exception:
     if missing is not None:
         return missing
     near = near_matches(name, {*public_names(), *known_names("public")})
-    message = f"'dovetail' has no public name {name!r}.{near}"
+    unused = plugins.manager().discovery.unused
+    message = f"'dovetail' has no public name {quoted(name)}.{near}{unused}"
     # `from dovetail import NAME` swallows an AttributeError, and its message; it comes here by way
     # of the import machinery, which lets an ImportError through.
     frame: Any = sys._getframe(3)

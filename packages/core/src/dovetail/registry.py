@@ -35,6 +35,7 @@ from dovetail.errors import (
     PluginLoadError,
     UnknownNameError,
     near_matches,
+    quoted,
 )
 from dovetail.names import core_modules, known_names, known_owner
 from dovetail.plugins import Claim, Plugin, Verdict
@@ -105,6 +106,8 @@ class Registry(Generic[D]):
             MissingPluginError: it belongs to a package that is not installed.
             PluginConflictError: several plugins claim it and nothing says which one is to win.
         """
+        if not isinstance(name, str):
+            raise UnknownNameError(f"A {self.label} is a string, not {quoted(name)}.")
         if name in self._added:
             return self._added[name]
         claims = self._claims().get(name)
@@ -201,12 +204,13 @@ class Registry(Generic[D]):
         return cast(D, make(name, item))
 
     def _absent(self, name: str) -> DovetailError:
-        missing = absence(self._known, name, f"The {self.label} {name!r}")
+        missing = absence(self._known, name, f"The {self.label} {quoted(name)}")
         if missing is not None:
             return missing
-        near = near_matches(str(name), {*self.names(), *known_names(self._known)})
+        near = near_matches(name, {*self.names(), *known_names(self._known)})
         tail = near or " `dovetail plugins` lists what is installed."
-        return UnknownNameError(f"There is no {self.label} {name!r}.{tail}")
+        unused = plugins.manager().discovery.unused
+        return UnknownNameError(f"There is no {self.label} {quoted(name)}.{tail}{unused}")
 
 
 def absence(known: str, name: str, subject: str) -> MissingPluginError | None:

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dovetail.discovery import canonical, core_version
 from dovetail.errors import DovetailError
-from dovetail.plugins import canonical, core_version
 
 TEMPLATES = Path(__file__).parent / "templates"
 KINDS = ("model", "pipeline", "quantizer", "tool")
