@@ -13,7 +13,7 @@ from dovetail.cli import execute
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ANSWERS = {
     "Who stole the tarts?": "the Knave of Hearts, he stole those tarts",
-    "Why were the gardeners painting the roses?": "busily painting them red",
+    "Why were the gardeners painting the roses?": "three gardeners at it",
     "What was written on the cake?": '"EAT ME"',
 }
 
