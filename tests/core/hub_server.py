@@ -49,8 +49,9 @@ class HubServer:
     """The server; its attributes are the faults it shows.
 
     `delay` seconds pass before each answer; `status` is given instead of any answer; `garbage` are
-    bytes sent instead of HTTP; `cuts` downloads break off after `cut_at` bytes; files of more than
-    `large` bytes are redirected, as the Hub does for those on its content network.
+    bytes sent instead of HTTP, `drip` seconds apart; `cuts` downloads break off after `cut_at`
+    bytes; files of more than `large` bytes are redirected, as the Hub does for those on its
+    content network.
     """
 
     def __init__(self) -> None:
@@ -61,6 +62,7 @@ class HubServer:
         self.delay = 0.0
         self.status: int | None = None
         self.garbage: bytes | None = None
+        self.drip = 0.0
         self.cuts = 0
         self.cut_at = 1000
         self.large = 10_000
@@ -111,8 +113,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             hub.requests.append((self.command, path))
             hub.stop.wait(hub.delay)
             if hub.garbage is not None:
-                self.wfile.write(hub.garbage)
-                self.close_connection = True
+                self.send_garbage(hub.garbage)
             elif hub.status is not None:
                 self.reply(hub.status, b"fault")
             else:
@@ -122,6 +123,17 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                     self.reply(error.status, b'{"error": "no"}', error.headers)
 
         do_GET = do_HEAD = do_POST = do_PUT = handle_any
+
+        def send_garbage(self, data: bytes) -> None:
+            self.close_connection = True
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                if not hub.drip:
+                    self.wfile.write(data)
+                    return
+                for byte in data:
+                    self.wfile.write(bytes([byte]))
+                    if hub.stop.wait(hub.drip):
+                        return
 
         def route(self, path: str, body: bytes) -> None:
             for method, pattern, action in ROUTES:

@@ -266,6 +266,7 @@ FAULTS = {
     "sends garbage": {"garbage": b"\x16\x03\x01\x00garbage\r\n\r\n"},
     "sends a web page": {"garbage": b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"},
     "hangs up": {"garbage": b""},
+    "drips": {"garbage": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 10_000, "drip": 0.2},
     "sends endless headers": {"garbage": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000},
 }
 
