@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import hashlib
 import json
 import os
@@ -99,7 +98,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
         beside.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
-    _sweep_temporary(path.parent, glob.escape(path.name))
+    _sweep_temporary(path.parent, f".{path.name}.")
 
 
 @contextlib.contextmanager
@@ -270,11 +269,14 @@ def _sweep(folder: Path) -> None:
     for leftover in folder.glob(f"{STAGING_PREFIX}*"):
         with contextlib.suppress(BlockingIOError), _locked(leftover, wait=False):
             shutil.rmtree(leftover, ignore_errors=True)
-    _sweep_temporary(folder, "*")
+    _sweep_temporary(folder, ".")
 
 
-def _sweep_temporary(folder: Path, name: str) -> None:
-    for leftover in folder.glob(f".{name}.*{TEMPORARY}"):
+def _sweep_temporary(folder: Path, prefix: str) -> None:
+    for name in os.listdir(folder):
+        if not (name.startswith(prefix) and name.endswith(TEMPORARY)):
+            continue
+        leftover = folder / name
         with contextlib.suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > ABANDONED_SECONDS:
                 leftover.unlink()
