@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import inspect
 import re
 import subprocess
@@ -11,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from dovetail import errors, hookspecs, registry
+from dovetail import errors, hookspecs, plugins, registry
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -114,3 +116,21 @@ def test_make_targets_that_the_pages_show_exist():
     for page in TAUGHT:
         for words in re.findall(r"`make ([a-z -]+)`", page.read_text()):
             assert set(words.split()) <= targets, f"{name(page)} shows `make {words}`"
+
+
+def modules_with_examples() -> list[str]:
+    return [
+        ".".join(path.relative_to(package / "src").with_suffix("").parts).removesuffix(".__init__")
+        for package in sorted(ROOT.glob("packages/*"))
+        for path in sorted(package.glob("src/**/*.py"))
+        if "templates" not in path.parts and ">>> " in path.read_text()
+    ]
+
+
+@pytest.mark.parametrize("module", modules_with_examples())
+def test_examples_in_docstrings_are_true(module, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    found = doctest.testmod(importlib.import_module(module), optionflags=options)
+    plugins.manager().reset()  # some examples choose plugins
+    assert found.failed == 0
