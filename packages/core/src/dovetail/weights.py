@@ -7,6 +7,7 @@ writing into it changes private pages, never the file. Pickled files are read by
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import weakref
@@ -141,11 +142,13 @@ class SafetensorsFile:
     def copied(self, name: str) -> Tensor:
         """The tensor in memory of its own, leaving none of the file's pages mapped."""
         entry = self.entries[name]
-        tensor = torch.empty(entry.shape, dtype=entry.dtype)
-        if tensor.numel():
-            self._file.seek(self.data_start + entry.begin)
-            self._read(memoryview(tensor.view(-1).view(torch.uint8).numpy()))
-        return tensor
+        if entry.begin == entry.end:
+            return torch.empty(entry.shape, dtype=entry.dtype)
+        # Memory from malloc would stay with the process when the tensor is gone, in pieces.
+        memory = mmap.mmap(-1, entry.end - entry.begin)
+        self._file.seek(self.data_start + entry.begin)
+        self._read(memoryview(memory))
+        return torch.frombuffer(memory, dtype=entry.dtype).view(entry.shape)
 
     def _read(self, target: memoryview) -> None:
         while target:
