@@ -151,7 +151,7 @@ class GenerationConfig(hub.PushToHubMixin):
                     "to the pipeline"
                 )
         self._check()
-        self._warn(DEFAULTS, stacklevel=4 if is_init else 3)
+        self._warn(DEFAULTS, stacklevel=3 if is_init else 2)
 
     def _check(self) -> None:
         for name, check in CHECKS.items():
@@ -297,7 +297,7 @@ class GenerationConfig(hub.PushToHubMixin):
         for name, value in known.items():
             setattr(self, name, value)
         self._check()
-        self._warn(known, stacklevel=3)
+        self._warn(known, stacklevel=2)
         return {name: value for name, value in kwargs.items() if name not in known}
 
     # Writing
@@ -317,12 +317,11 @@ class GenerationConfig(hub.PushToHubMixin):
 
     def to_diff_dict(self) -> dict[str, Any]:
         """What differs from the defaults, with the version of the format."""
+        usual = {**DEFAULTS, "_from_model_config": False}
         return {
             name: value
             for name, value in self.to_dict().items()
-            if name == "transformers_version"
-            or name not in DEFAULTS
-            or _differs(value, DEFAULTS[name])
+            if name not in usual or _differs(value, usual[name])
         }
 
     def to_json_string(self, use_diff: bool = True, ignore_metadata: bool = False) -> str:

@@ -248,7 +248,7 @@ def make_processors(
 ) -> LogitsProcessorList:
     """The processors that settings ask for, with the caller's own between penalties and warpers.
 
-    Raises GenerationError when `custom` holds a processor of a kind which the settings also ask for.
+    Raises GenerationError when `custom` holds a processor of a kind that the settings ask for.
     """
     own = LogitsProcessorList(_made(FIRST, request))
     refuse_doubles("logits_processor", own, custom or ())
@@ -264,7 +264,7 @@ def _made(rules: tuple[Rule, ...], request: ProcessorRequest) -> list[LogitsProc
 
 
 def refuse_doubles(argument: str, made: list, custom: object) -> None:  # type: ignore[type-arg]
-    """Raise GenerationError when the caller gives an object of a kind that the settings made already."""
+    """Raise GenerationError when the caller gives an object of a kind that was made already."""
     kinds = {type(entry) for entry in made}
     for entry in custom:  # type: ignore[attr-defined]
         if type(entry) in kinds:

@@ -1,0 +1,239 @@
+"""``generate`` with Llama, GPT-2 and T5: equal to the reference, and to itself by every route."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import dovetail
+from dovetail.caches import DynamicCache, EncoderDecoderCache, StaticCache
+from dovetail.generation import (
+    GenerateBeamEncoderDecoderOutput,
+    GenerateDecoderOnlyOutput,
+    StoppingCriteria,
+    TextIteratorStreamer,
+)
+from dovetail.testing import seeded
+
+CASES = json.loads((Path(__file__).parents[1] / "golden/generation/models.json").read_text())
+CONFIGS = {entry["model"]: entry["config"] for entry in CASES}
+DECODERS = ("LlamaForCausalLM", "GPT2LMHeadModel")
+T5 = "T5ForConditionalGeneration"
+
+
+def build(name: str) -> Any:
+    kind = getattr(dovetail, name)
+    model = kind(kind.config_class(**CONFIGS[name]))
+    fill(model)
+    return model.eval()
+
+
+@torch.no_grad()
+def fill(model: nn.Module) -> None:
+    for name, tensor in model.state_dict().items():
+        tensor.copy_(torch.from_numpy(seeded.weight(name, tuple(tensor.shape))) * 1.5)
+
+
+def ragged(model: Any) -> tuple[Tensor, Tensor]:
+    """Three prompts of 7, 4 and 6 tokens, padded where the model wants it, and their mask."""
+    ids = torch.from_numpy(seeded.integers("generation prompts", (3, 7), 8, 64))
+    mask = torch.ones_like(ids)
+    for row, hidden in ((1, 3), (2, 1)):
+        seq2seq = model.config.is_encoder_decoder
+        place = slice(7 - hidden, None) if seq2seq else slice(None, hidden)
+        ids[row, place] = mask[row, place] = 0
+    return ids, mask
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['model']}-{case['case']}")
+def test_tokens_and_scores_equal_the_reference(case: dict[str, Any]) -> None:
+    model = build(case["model"])
+    ids, mask = ragged(model)
+    options = {"attention_mask": mask, **case["options"]}
+    if options.pop("embedded", False):
+        options["inputs_embeds"] = model.get_input_embeddings()(ids)
+    else:
+        options["inputs"] = ids
+    if "decoder_input_ids" in options:
+        options["decoder_input_ids"] = torch.tensor(options["decoder_input_ids"])
+    torch.manual_seed(5)
+    result = model.generate(**options)
+    if "sequences_scores" in case:
+        found = result.sequences_scores.tolist()
+        assert found == pytest.approx(case["sequences_scores"], abs=1e-4)
+        result = result.sequences
+    assert result.tolist() == case["sequences"]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_prompt_alone_gives_what_it_gives_in_a_padded_batch(name: str) -> None:
+    model = build(name)
+    ids, mask = ragged(model)
+    batch = model.generate(ids, attention_mask=mask, max_new_tokens=9, eos_token_id=None)
+    for row in range(3):
+        alone = ids[row, mask[row].bool()][None]
+        text = model.generate(alone, max_new_tokens=9, eos_token_id=None)
+        assert text[0, -9:].tolist() == batch[row, -9:].tolist()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_text_goes_on_from_its_cache(name: str) -> None:
+    model = build(name)
+    ids, _ = ragged(model)
+    first = model.generate(
+        ids[:1], max_new_tokens=4, eos_token_id=None, return_dict_in_generate=True
+    )
+    assert isinstance(first, GenerateDecoderOnlyOutput)
+    assert isinstance(first.past_key_values, DynamicCache)
+    text = torch.cat((first.sequences, ids[:1, :2]), dim=1)
+    options = {"max_new_tokens": 5, "eos_token_id": None}
+    expected = model.generate(text, **options)
+    for cache in (first.past_key_values.to_legacy_cache(), first.past_key_values):
+        assert torch.equal(model.generate(text, past_key_values=cache, **options), expected)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_beams_go_on_from_one_cache(name: str) -> None:
+    model = build(name)
+    ids, _ = ragged(model)
+    cache = model(ids[:1, :5], use_cache=True).past_key_values
+    options = {"max_new_tokens": 5, "num_beams": 3}
+    expected = model.generate(ids[:1], **options)
+    assert torch.equal(model.generate(ids[:1], past_key_values=cache, **options), expected)
+
+
+def test_the_callers_static_cache_is_used() -> None:
+    model = build("LlamaForCausalLM")
+    ids, mask = ragged(model)
+    cache = StaticCache(model.config, 3, 20)
+    options = {"attention_mask": mask, "max_new_tokens": 6}
+    found = model.generate(ids, past_key_values=cache, **options)
+    assert torch.equal(found, model.generate(ids, **options))
+    assert cache.get_seq_length() == 12
+
+
+def test_the_static_cache_is_kept_for_the_next_call() -> None:
+    model = build("LlamaForCausalLM")
+    ids, _ = ragged(model)
+    options = {"cache_implementation": "static", "return_dict_in_generate": True}
+    first = model.generate(ids[:1], max_new_tokens=6, **options)
+    second = model.generate(ids[:1, :3], max_new_tokens=6, **options)
+    assert second.past_key_values is first.past_key_values
+    assert torch.equal(second.sequences, model.generate(ids[:1, :3], max_new_tokens=6))
+
+
+def test_token_types_and_positions_grow_with_the_text() -> None:
+    model = build("GPT2LMHeadModel")
+    ids, mask = ragged(model)
+    types = torch.ones_like(ids)
+    found = [
+        model.generate(
+            ids, attention_mask=mask, token_type_ids=types, max_new_tokens=6, use_cache=use_cache
+        )
+        for use_cache in (True, False)
+    ]
+    assert torch.equal(*found)
+    positions = torch.arange(7)[None].expand(3, -1)
+    plain = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=6)
+    given = model.generate(
+        ids, attention_mask=torch.ones_like(ids), position_ids=positions, max_new_tokens=6
+    )
+    assert torch.equal(plain, given)
+
+
+def test_what_an_encoder_read_can_be_given() -> None:
+    model = build(T5)
+    ids, mask = ragged(model)
+    encoded = model.get_encoder()(ids, attention_mask=mask, return_dict=True)
+    for options in ({}, {"num_beams": 2}):
+        expected = model.generate(ids, attention_mask=mask, max_new_tokens=6, **options)
+        for given in (encoded, encoded.to_tuple()):
+            found = model.generate(
+                encoder_outputs=given, attention_mask=mask, max_new_tokens=6, **options
+            )
+            assert torch.equal(found, expected)
+
+
+def test_everything_is_recorded_on_request() -> None:
+    model = build(T5)
+    ids, mask = ragged(model)
+    result = model.generate(
+        ids,
+        attention_mask=mask,
+        max_new_tokens=4,
+        num_beams=2,
+        eos_token_id=None,
+        return_dict_in_generate=True,
+        output_scores=True,
+        output_logits=True,
+        output_attentions=True,
+        output_hidden_states=True,
+    )
+    assert isinstance(result, GenerateBeamEncoderDecoderOutput)
+    assert isinstance(result.past_key_values, EncoderDecoderCache)
+    assert [step.shape for step in result.scores] == [(6, 64)] * 4
+    assert [layer.shape for layer in result.encoder_hidden_states] == [(3, 7, 32)] * 3
+    assert [layer.shape for layer in result.encoder_attentions] == [(3, 4, 7, 7)] * 2
+    for step in range(4):
+        own, cross = result.decoder_attentions[step], result.cross_attentions[step]
+        assert [layer.shape for layer in own] == [(6, 4, 1, step + 1)] * 2
+        assert [layer.shape for layer in cross] == [(6, 4, 1, 7)] * 2
+        assert [layer.shape for layer in result.decoder_hidden_states[step]] == [(6, 1, 32)] * 3
+
+
+def test_a_row_that_a_criterion_stops_stays_open_until_all_stop() -> None:
+    class Lengths(StoppingCriteria):
+        def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+            return torch.tensor([input_ids.shape[1] >= limit for limit in (8, 10, 9)])
+
+    model = build("LlamaForCausalLM")
+    ids, mask = ragged(model)
+    options = {"attention_mask": mask, "eos_token_id": None}
+    expected = model.generate(ids, max_new_tokens=3, **options)
+    found = model.generate(ids, max_new_tokens=9, stopping_criteria=[Lengths()], **options)
+    assert torch.equal(found, expected)
+
+
+def test_tokens_are_streamed_as_they_come() -> None:
+    class Numbers:
+        def decode(self, token_ids: list[int], **kwargs: Any) -> str:
+            return "".join(f"{token} " for token in token_ids)
+
+    model = build("LlamaForCausalLM")
+    ids, _ = ragged(model)
+    streamer = TextIteratorStreamer(Numbers(), timeout=5)
+    result = model.generate(ids[:1], max_new_tokens=5, streamer=streamer)
+    assert "".join(streamer).split() == [str(token) for token in result[0].tolist()]
+
+
+def test_a_stop_string_ends_the_text() -> None:
+    class Letters:
+        def decode(self, token_ids: list[int], **kwargs: Any) -> str:
+            return "".join(chr(48 + token) for token in token_ids)
+
+    model = build("LlamaForCausalLM")
+    ids, _ = ragged(model)
+    free = model.generate(ids[:1], max_new_tokens=8, eos_token_id=None)[0]
+    stop = Letters().decode(free[9:11].tolist())
+    found = model.generate(
+        ids[:1], max_new_tokens=8, eos_token_id=None, stop_strings=[stop], tokenizer=Letters()
+    )
+    assert found[0].tolist() == free[:11].tolist()
+
+
+def test_no_gradients_and_usable_results() -> None:
+    model = build("LlamaForCausalLM")
+    ids, _ = ragged(model)
+    result = model.generate(
+        ids[:1], max_new_tokens=3, return_dict_in_generate=True, output_logits=True
+    )
+    assert not result.logits[0].requires_grad
+    assert not result.sequences.is_inference()
+    loss = model(result.sequences, labels=result.sequences).loss
+    loss.backward()
+    assert next(model.parameters()).grad is not None
