@@ -113,7 +113,7 @@ class Pipeline(ABC, PushToHubMixin):
         if args_parser is not None:
             self._args_parser = args_parser
         self.device = _target_device(model, device)
-        self.model = _place(model, self.device, torch_dtype)
+        self.model: Any = _place(model, self.device, torch_dtype)
         self.call_count = 0
         self._batch_size: int | None = kwargs.pop("batch_size", None)
         self._num_workers: int | None = kwargs.pop("num_workers", None)
@@ -307,7 +307,7 @@ class Pipeline(ABC, PushToHubMixin):
     @cached_property
     def _prepares_many(self) -> bool:
         """Whether `preprocess_many` is at least as derived as `preprocess`."""
-        owner = {}
+        owner: dict[str, type] = {}
         for cls in reversed(type(self).__mro__):
             owner |= {name: cls for name in ("preprocess", "preprocess_many") if name in vars(cls)}
         many = owner["preprocess_many"]
@@ -422,7 +422,7 @@ class Pipeline(ABC, PushToHubMixin):
         values = (
             supported_models.values() if isinstance(supported_models, Mapping) else supported_models
         )
-        names = set()
+        names: set[str] = set()
         for value in values:
             group = value if isinstance(value, tuple) else (value,)
             names |= {getattr(entry, "__name__", entry) for entry in group}

@@ -96,7 +96,7 @@ def pipeline(
     if model is None:
         model, source.revision = _default_model(chosen, source.revision)
         config = source.load_config(config, model)
-    name = model if isinstance(model, str) else getattr(config, "name_or_path", "")
+    name = _folder(model, config)
     if isinstance(model, str):
         if torch_dtype is not None:
             source.model_kwargs["torch_dtype"] = torch_dtype
@@ -160,18 +160,15 @@ class _Source:
     def load_model(self, name: str, config: Any, chosen: _Choice) -> Any:
         """The model `name` through the first class of the task that takes its config."""
         classes = () if chosen.task is None else chosen.task.model_classes
-        fitting = (
-            [cls for cls in classes if _takes(cls, config)]
-            or _architectures(config)
-            or list(classes)
-        )
-        if not fitting:
+        classes = classes or tuple(_architectures(config))
+        if not classes:
             raise PipelineError(
                 f"{name}: nothing says which class loads the model, neither the task "
-                f"{chosen.name!r} nor the "
-                "`architectures` of its config.json. Load it yourself and pass the model."
+                f"{chosen.name!r} nor the `architectures` of its config.json. Load it yourself and "
+                "pass the model."
             )
-        return fitting[0].from_pretrained(name, config=config, **self._hub, **self.model_kwargs)
+        chosen_class = next((cls for cls in classes if _takes(cls, config)), classes[0])
+        return chosen_class.from_pretrained(name, config=config, **self._hub, **self.model_kwargs)
 
     def load_parts(
         self, parts: dict[str, Any], name: str, config: Any, chosen: _Choice
@@ -246,7 +243,7 @@ def _choose(
     if name is None:
         name = _infer_task(model, config, source)
     if pipeline_class is None and name in custom and name not in registry.pipelines():
-        return _remote_choice(name, custom[name], config, source)
+        return _remote_choice(name, custom[name], _folder(model, config), source)
     if (
         pipeline_class is not None
         and name not in registry.pipelines()
@@ -269,11 +266,15 @@ def _infer_task(model: Any, config: Any, source: _Source) -> str:
     return task
 
 
-def _remote_choice(name: str, entry: dict[str, Any], config: Any, source: _Source) -> _Choice:
+def _folder(model: Any, config: Any) -> str:
+    """Where a checkpoint is: what was asked for, or what its config remembers."""
+    return model if isinstance(model, str) else getattr(config, "name_or_path", "")
+
+
+def _remote_choice(name: str, entry: dict[str, Any], folder: str, source: _Source) -> _Choice:
     """A task whose class lies beside the checkpoint: run only with the caller's consent."""
     from dovetail.dynamic import get_class_from_dynamic_module, resolve_trust_remote_code
 
-    folder = getattr(config, "name_or_path", "")
     resolve_trust_remote_code(source.trust_remote_code, folder, False, True)
     implementation = get_class_from_dynamic_module(
         entry["impl"], folder, revision=source.revision, token=source.token

@@ -87,7 +87,7 @@ class PipelineDataFormat(ABC):
         overwrite: bool = False,
     ) -> PipelineDataFormat:
         """The format called ``json``, ``csv`` or ``pipe``."""
-        kinds = {
+        kinds: dict[str, Callable[..., PipelineDataFormat]] = {
             "json": JsonPipelineDataFormat,
             "csv": CsvPipelineDataFormat,
             "pipe": PipedPipelineDataFormat,

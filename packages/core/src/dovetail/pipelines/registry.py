@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dovetail
 from dovetail import registry
-from dovetail.declarations import ModelDeclaration, PipelineDeclaration
+from dovetail.declarations import PipelineDeclaration
 from dovetail.errors import HubError, PipelineError
 
 if TYPE_CHECKING:
@@ -221,26 +221,19 @@ def _task_of_folder(folder: Path) -> str:
 
 
 def task_of_architecture(model_type: str, architecture: str) -> str | None:
-    """The task whose auto class picks `architecture`."""
-    models = registry.models()
-    declaration = models.get(model_type) if model_type in models else None
-    picked = _auto_classes(declaration, architecture)
-    tasks = [item for item in registry.pipelines().declarations() if picked & set(item.auto_models)]
+    """The task whose auto class picks `architecture`; ``AutoModel`` counts when no other does."""
+    models, tasks = registry.models(), registry.pipelines().declarations()
+    auto = models.get(model_type).auto if model_type in models else {}
+    used = {name for task in tasks for name in task.auto_models if isinstance(name, str)}
+    picked = {name for name in used & set(auto) if _class_name(auto[name]) == architecture}
+    picked = picked - {"AutoModel"} or picked
     preferred = {PREFERRED_TASKS[name] for name in picked if name in PREFERRED_TASKS}
-    first = sorted(tasks, key=lambda item: item.task not in preferred)
-    return first[0].task if first else None
+    fitting = [task.task for task in tasks if picked & set(task.auto_models)]
+    return min(fitting, key=lambda task: task not in preferred, default=None)
 
 
-def _auto_classes(declaration: ModelDeclaration | None, architecture: str) -> set[str]:
-    """The auto classes that pick a class of this name; ``AutoModel`` counts only when no other
-    does."""
-    auto = {} if declaration is None else declaration.auto
-    picked = {
-        name
-        for name, target in auto.items()
-        if getattr(target, "__name__", str(target).partition(":")[2]) == architecture
-    }
-    return picked - {"AutoModel"} or picked
+def _class_name(target: Any) -> str:
+    return target.partition(":")[2] if isinstance(target, str) else target.__name__
 
 
 def record_custom_tasks(pipe: Pipeline, folder: Path) -> None:

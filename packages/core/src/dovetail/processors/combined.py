@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import dovetail
 from dovetail.atomic import atomic_write
+from dovetail.dynamic import custom_object_save
 from dovetail.errors import ProcessorError
 from dovetail.hub import PushToHubMixin, cached_file
 from dovetail.json_files import read_json_object
@@ -107,6 +108,8 @@ class ProcessorMixin(PushToHubMixin):
                 f"{folder} is a file: save_pretrained needs a folder to write into."
             )
         folder.mkdir(parents=True, exist_ok=True)
+        if self._auto_class is not None:
+            custom_object_save(self, folder, config=self)
         for part in self.parts:
             if hasattr(part, "_set_processor_class"):
                 part._set_processor_class(type(self).__name__)

@@ -12,7 +12,7 @@ from dovetail.errors import ProcessorError
 from dovetail.processors.features import BatchFeature
 from dovetail.processors.preprocessor import Preprocessor
 
-CHANNELS = (1, 3, 4)
+CHANNELS = (1, 3)
 """Numbers of channels by which the axis of channels is recognised."""
 
 
@@ -47,7 +47,7 @@ class BaseImageProcessor(ImageProcessingMixin):
     """Base of image processors: calling one is `preprocess`, which a subclass writes.
 
     Images are arrays (C, height, width) or (height, width, C); `input_data_format` says which
-    (``"channels_first"`` or ``"channels_last"``), otherwise the axis of 1, 3 or 4 channels is
+    (``"channels_first"`` or ``"channels_last"``), otherwise the axis of 1 or 3 channels is
     looked for.
     """
 
@@ -121,7 +121,7 @@ def channel_format(image: np.ndarray) -> str:
     if image.ndim == 3 and image.shape[2] in CHANNELS:
         return "channels_last"
     raise ProcessorError(
-        f"An image of shape {image.shape} has no axis of 1, 3 or 4 channels at its start or end: "
+        f"An image of shape {image.shape} has no axis of 1 or 3 channels at its start or end: "
         "pass input_data_format."
     )
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from dovetail.atomic import atomic_write
+from dovetail.dynamic import custom_object_save
 from dovetail.errors import ProcessorError
 from dovetail.hub import PushToHubMixin, cached_file
 from dovetail.json_files import read_json_object
@@ -103,14 +104,20 @@ class Preprocessor(PushToHubMixin):
         hub, changes = split_options(kwargs)
         file = Path(path)
         if not file.is_file():
-            file = Path(cached_file(path, PREPROCESSOR_FILE, **hub))
+            file = Path(str(cached_file(path, PREPROCESSOR_FILE, **hub)))
         return read_json_object(file, error=ProcessorError), changes
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], **kwargs: Any) -> Self:
         """Make one from settings; `kwargs` replace those it has."""
         return_unused = kwargs.pop("return_unused_kwargs", False)
-        made = cls(**copy.deepcopy(dict(settings)))
+        try:
+            made = cls(**copy.deepcopy(dict(settings)))
+        except TypeError as error:
+            raise ProcessorError(
+                f"A {cls.__name__} cannot be made of the settings {sorted(settings)}: {error}. Are "
+                "they those of another class?"
+            ) from error
         unused = {}
         for name, value in kwargs.items():
             if hasattr(made, name):
@@ -135,11 +142,13 @@ class Preprocessor(PushToHubMixin):
                 f"{folder} is a file: save_pretrained needs a folder to write into."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / PREPROCESSOR_FILE
-        self.to_json_file(path)
+        files = [PREPROCESSOR_FILE]
+        if self._auto_class is not None:
+            files += custom_object_save(self, folder, config=self)
+        self.to_json_file(folder / PREPROCESSOR_FILE)
         if push_to_hub:
-            self._upload_folder(folder, [PREPROCESSOR_FILE], **kwargs)
-        return [str(path)]
+            self._upload_folder(folder, files, **kwargs)
+        return [str(folder / PREPROCESSOR_FILE)]
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, with the name of the class."""

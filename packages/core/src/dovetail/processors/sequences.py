@@ -83,9 +83,12 @@ class SequenceFeatureExtractor(FeatureExtractionMixin):
         )
 
     def _strategy(self, padding: bool | str, max_length: int | None, truncation: bool) -> str:
-        strategy = {True: "longest", False: "do_not_pad"}.get(
-            padding, str(getattr(padding, "value", padding))
-        )  # type: ignore[call-overload]
+        named = {True: "longest", False: "do_not_pad"}
+        strategy = (
+            named[padding]
+            if isinstance(padding, bool)
+            else str(getattr(padding, "value", padding))
+        )
         if strategy not in ("longest", "max_length", "do_not_pad"):
             raise ProcessorError(
                 f"padding={padding!r}: use True, False, 'longest', 'max_length' or 'do_not_pad'."

@@ -51,7 +51,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 def _largest(scores: np.ndarray, count: int) -> np.ndarray:
     """The positions of the `count` largest scores, best first."""
     if count == 1:
-        return scores.argmax(keepdims=True)
+        return np.argmax(scores, keepdims=True)
     if len(scores) > count:
         chosen = np.argpartition(-scores, count)[:count]
         return chosen[np.argsort(-scores[chosen], kind="stable")]

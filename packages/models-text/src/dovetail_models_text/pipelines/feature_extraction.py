@@ -22,7 +22,7 @@ class FeatureExtractionPipeline(Pipeline):
     384
     """
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self,
         truncation: bool | str | None = None,
         tokenize_kwargs: dict[str, Any] | None = None,

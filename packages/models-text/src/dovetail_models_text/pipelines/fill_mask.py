@@ -26,7 +26,7 @@ class FillMaskPipeline(Pipeline):
     masks a list of such lists.
     """
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self,
         top_k: int | None = None,
         targets: str | list[str] | None = None,

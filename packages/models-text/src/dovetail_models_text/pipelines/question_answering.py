@@ -144,7 +144,7 @@ class QuestionAnsweringPipeline(ChunkPipeline):
             return [_example(q, c) for q, c in zip(question, context, strict=True)]
         return _example(question, context)
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self,
         padding: str | bool | None = None,
         topk: int | None = None,

@@ -31,7 +31,7 @@ class Text2TextGenerationPipeline(Pipeline):
 
     return_name: ClassVar[str] = "generated"
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self,
         return_tensors: bool | None = None,
         return_text: bool | None = None,
@@ -180,7 +180,7 @@ class TranslationPipeline(Text2TextGenerationPipeline):
             )
         return True
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self, src_lang: str | None = None, tgt_lang: str | None = None, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)

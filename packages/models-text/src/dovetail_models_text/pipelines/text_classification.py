@@ -40,7 +40,7 @@ class TextClassificationPipeline(Pipeline):
     tokenizer.
     """
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self,
         return_all_scores: bool | None = None,
         function_to_apply: str | ClassificationFunction | None = None,

@@ -46,7 +46,7 @@ class TextGenerationPipeline(Pipeline):
             self._preprocess_params = {**self._preprocess_params, **preprocess}
             self._forward_params = {**self._forward_params, **forward}
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self,
         return_full_text: bool | None = None,
         return_tensors: bool | None = None,
@@ -169,7 +169,7 @@ class TextGenerationPipeline(Pipeline):
                 inputs[name] = inputs[name][:, -keep:]
 
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
-        input_ids: Tensor | None = model_inputs["input_ids"]
+        input_ids = model_inputs["input_ids"]
         attention_mask = model_inputs.get("attention_mask")
         batch = input_ids.shape[0]
         if input_ids.shape[1] == 0:  # an empty prompt: generate begins with its start token

@@ -66,7 +66,7 @@ class TokenClassificationPipeline(ChunkPipeline):
         self._args_parser = args_parser or TokenClassificationArgumentHandler()
         super().__init__(*args, **kwargs)
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self,
         ignore_labels: list[str] | None = None,
         grouped_entities: bool | None = None,

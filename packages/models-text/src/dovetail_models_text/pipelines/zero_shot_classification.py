@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 
 from dovetail import logging
-from dovetail.errors import PipelineError
+from dovetail.errors import PipelineError, TokenizerError
 from dovetail.pipelines import ArgumentHandler, ChunkPipeline
 from dovetail_models_text.pipelines.text_input import require_text
 
@@ -81,7 +82,7 @@ class ZeroShotClassificationPipeline(ChunkPipeline):
                 return index
         return -1
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self,
         candidate_labels: str | list[str] | None = None,
         hypothesis_template: str | None = None,
@@ -142,13 +143,19 @@ class ZeroShotClassificationPipeline(ChunkPipeline):
         if self.tokenizer.pad_token is None:
             logger.warning("The tokenizer has no padding token: its end-of-sequence token is used.")
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        return self.tokenizer(
+        encode = partial(
+            self.tokenizer,
             sequence_pairs,
             add_special_tokens=add_special_tokens,
             return_tensors="pt",
             padding=padding,
-            truncation=truncation,
         )
+        try:
+            return encode(truncation=truncation)
+        except TokenizerError as error:
+            if "too short" not in str(error):
+                raise
+            return encode(truncation=False)  # the hypothesis alone is too long
 
     def _forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         tensors = {name: inputs[name] for name in self.tokenizer.model_input_names}
