@@ -98,6 +98,39 @@ from dovetail.auto import MODEL_NAMES_MAPPING as MODEL_NAMES_MAPPING
 from dovetail.auto import MODEL_WITH_LM_HEAD_MAPPING as MODEL_WITH_LM_HEAD_MAPPING
 from dovetail.auto import PROCESSOR_MAPPING as PROCESSOR_MAPPING
 from dovetail.auto import TOKENIZER_MAPPING as TOKENIZER_MAPPING
+from dovetail.availability import is_apex_available as is_apex_available
+from dovetail.availability import is_av_available as is_av_available
+from dovetail.availability import is_bitsandbytes_available as is_bitsandbytes_available
+from dovetail.availability import is_datasets_available as is_datasets_available
+from dovetail.availability import is_decord_available as is_decord_available
+from dovetail.availability import is_faiss_available as is_faiss_available
+from dovetail.availability import is_flax_available as is_flax_available
+from dovetail.availability import is_keras_nlp_available as is_keras_nlp_available
+from dovetail.availability import is_phonemizer_available as is_phonemizer_available
+from dovetail.availability import is_psutil_available as is_psutil_available
+from dovetail.availability import is_py3nvml_available as is_py3nvml_available
+from dovetail.availability import is_pyctcdecode_available as is_pyctcdecode_available
+from dovetail.availability import is_sacremoses_available as is_sacremoses_available
+from dovetail.availability import is_safetensors_available as is_safetensors_available
+from dovetail.availability import is_scipy_available as is_scipy_available
+from dovetail.availability import is_sentencepiece_available as is_sentencepiece_available
+from dovetail.availability import is_sklearn_available as is_sklearn_available
+from dovetail.availability import is_speech_available as is_speech_available
+from dovetail.availability import is_tensorflow_text_available as is_tensorflow_text_available
+from dovetail.availability import is_tf_available as is_tf_available
+from dovetail.availability import is_timm_available as is_timm_available
+from dovetail.availability import is_tokenizers_available as is_tokenizers_available
+from dovetail.availability import is_torch_available as is_torch_available
+from dovetail.availability import is_torch_mlu_available as is_torch_mlu_available
+from dovetail.availability import is_torch_musa_available as is_torch_musa_available
+from dovetail.availability import is_torch_neuroncore_available as is_torch_neuroncore_available
+from dovetail.availability import is_torch_npu_available as is_torch_npu_available
+from dovetail.availability import is_torch_tpu_available as is_torch_tpu_available
+from dovetail.availability import is_torch_xla_available as is_torch_xla_available
+from dovetail.availability import is_torch_xpu_available as is_torch_xpu_available
+from dovetail.availability import is_torchvision_available as is_torchvision_available
+from dovetail.availability import is_vision_available as is_vision_available
+from dovetail.config_values import CONFIG_NAME as CONFIG_NAME
 from dovetail.configs import PretrainedConfig as PretrainedConfig
 from dovetail.declarations import AttentionDeclaration as AttentionDeclaration
 from dovetail.declarations import CallbackDeclaration as CallbackDeclaration
@@ -288,6 +321,7 @@ __all__ = [
     "BeamScorer",
     "BeamSearchScorer",
     "CONFIG_MAPPING",
+    "CONFIG_NAME",
     "CallbackDeclaration",
     "CharSpan",
     "CommandDeclaration",
@@ -406,5 +440,37 @@ __all__ = [
     "convert_slow_tokenizer",
     "family",
     "hookimpl",
+    "is_apex_available",
+    "is_av_available",
+    "is_bitsandbytes_available",
+    "is_datasets_available",
+    "is_decord_available",
+    "is_faiss_available",
+    "is_flax_available",
+    "is_keras_nlp_available",
+    "is_phonemizer_available",
+    "is_psutil_available",
+    "is_py3nvml_available",
+    "is_pyctcdecode_available",
+    "is_sacremoses_available",
+    "is_safetensors_available",
+    "is_scipy_available",
+    "is_sentencepiece_available",
+    "is_sklearn_available",
+    "is_speech_available",
+    "is_tensorflow_text_available",
+    "is_tf_available",
+    "is_timm_available",
+    "is_tokenizers_available",
+    "is_torch_available",
+    "is_torch_mlu_available",
+    "is_torch_musa_available",
+    "is_torch_neuroncore_available",
+    "is_torch_npu_available",
+    "is_torch_tpu_available",
+    "is_torch_xla_available",
+    "is_torch_xpu_available",
+    "is_torchvision_available",
+    "is_vision_available",
     "pipeline",
 ]
