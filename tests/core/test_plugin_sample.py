@@ -150,7 +150,7 @@ def test_names_of_official_packages_are_known_though_none_is_installed(alone):
 
 def test_a_broken_plugin_among_others_is_reported_and_costs_only_itself(crowd):
     code = """
-        from dovetail import FathomConfig, registry
+        from dovetail import FathomTokenizer, registry
         print(registry.tools().names())
     """
     warning, names = crowd.python(code).splitlines()
