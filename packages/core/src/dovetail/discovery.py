@@ -24,7 +24,7 @@ from dovetail.declarations import Declaration, Target
 from dovetail.errors import PluginLoadError, near_matches, quoted
 
 if TYPE_CHECKING:
-    from importlib_metadata import Distribution, EntryPoint
+    from importlib_metadata import EntryPoint
 
 GROUP = "dovetail"
 CORE = "core"
@@ -305,7 +305,7 @@ def installed_plugins() -> tuple[list[tuple[Plugin, EntryPoint]], list[Plugin]]:
     return sorted(found, key=lambda pair: (pair[0].distribution, pair[0].name)), damaged
 
 
-def _distribution(distribution: Distribution | None) -> tuple[str, str]:
+def _distribution(distribution: Any) -> tuple[str, str]:
     """Name and version as far as damaged metadata tells, without the cost of the e-mail parser."""
     headers: dict[str, str] = {}
     try:
