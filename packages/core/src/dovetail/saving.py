@@ -25,7 +25,9 @@ from torch import Tensor, nn
 
 from dovetail import mapping
 from dovetail.atomic import published_folder
+from dovetail.config_values import GENERATION_DEFAULTS
 from dovetail.errors import CheckpointError, ConfigError, MismatchError
+from dovetail.generation.configuration import GENERATION_CONFIG_NAME
 from dovetail.weight_files import (
     SAFE_WEIGHTS_INDEX_NAME,
     SAFE_WEIGHTS_NAME,
@@ -96,7 +98,8 @@ def save_pretrained(
             ) from error
         model.config.save_pretrained(staging)
         if getattr(model, "generation_config", None) is not None:
-            model.generation_config.save_pretrained(staging)
+            # Not save_pretrained, which refuses idle settings: they are no reason to lose weights.
+            model.generation_config.to_json_file(staging / GENERATION_CONFIG_NAME)
         _save_custom_code(model, staging)
     if push_to_hub:
         tags = kwargs.pop("tags", None) or getattr(model, "model_tags", None)
@@ -323,7 +326,7 @@ def _complete_config(model: Any) -> None:
         )
     for name, value in strays.items():
         setattr(generation, name, value)
-        setattr(config, name, None)
+        setattr(config, name, GENERATION_DEFAULTS[name])
 
 
 def _save_custom_code(model: Any, staging: Path) -> None:
