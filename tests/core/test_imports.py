@@ -69,7 +69,8 @@ def test_light_modules_load_no_torch(module):
 def test_names_and_configs_load_no_torch():
     code = (
         "import sys, dovetail; dir(dovetail); dovetail.AutoConfig; from dovetail import registry;"
-        "[registry.models().load(name) for name in registry.models()]; print('torch' in sys.modules)"
+        "[registry.models().load(name) for name in registry.models()];"
+        "print('torch' in sys.modules)"
     )
     assert python(code) == "False"
 
