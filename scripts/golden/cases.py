@@ -182,10 +182,12 @@ def decoder_calls(width: int = WIDTH, positions: bool = True) -> list[Call]:
     return calls
 
 
-def continuations() -> list[Call]:
-    """Five tokens, then three more and one more on the cache, without and with left padding."""
+def continuations(more: int = 3) -> list[Call]:
+    """Five tokens, then `more` and one more on the cache, without and with left padding."""
     past = {"past_key_values": {"output": "past_key_values"}, "use_cache": True}
-    first, second, third = (token_ids(f"continue-{step}", 2, n) for step, n in enumerate((5, 3, 1)))
+    first, second, third = (
+        token_ids(f"continue-{step}", 2, n) for step, n in enumerate((5, more, 1))
+    )
     plain = [
         {"input_ids": first, "use_cache": True},
         {"input_ids": second, **past},

@@ -85,7 +85,7 @@ def run(model: nn.Module, call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     fields = {
         key: value
         for key, value in output.items()
-        if call.method == "forward" or key != "past_key_values"
+        if value != () and (call.method == "forward" or key != "past_key_values")
     }
     if call.blank is not None:
         fields = {

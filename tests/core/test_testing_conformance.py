@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,10 +13,10 @@ from torch import Tensor, nn
 from dovetail.caches import Cache, DynamicCache
 from dovetail.config_fields import Size
 from dovetail.configs import PretrainedConfig
+from dovetail.context import Context
 from dovetail.heads import ForCausalLM, ForSequenceClassification
-from dovetail.layers.attention import attention
 from dovetail.layers.rotary import RotaryEmbedding, apply_rotary
-from dovetail.masks import Mask, bidirectional_mask, causal_mask
+from dovetail.masks import bidirectional_mask
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import BaseModelOutputWithPast
 from dovetail.recording import Recorder, backbone
@@ -45,22 +46,12 @@ class KitLayer(nn.Module):
         self.out = nn.Linear(config.hidden_size, config.hidden_size)
         self.dropout = nn.Dropout(0.1)
 
-    def forward(
-        self,
-        hidden_states: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        mask: Mask | None,
-        past_key_values: Cache | None,
-        cache_position: Tensor,
-        recorder: Recorder | None,
-    ) -> Tensor:
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         heads = self.qkv(self.norm(hidden_states)).unflatten(-1, (3, 2, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = heads.unbind(0)
-        query, key = apply_rotary(query, key, *rotary)
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx, cache_position)
-        name = self.config._attn_implementation
-        output = attention(query, key, value, mask, implementation=name, recorder=recorder)
+        query, key = apply_rotary(query, key, *context.rotary)
+        key, value = context.remember(key, value, self.layer_idx)
+        output = context.attend(query, key, value, self.layer_idx)
         return hidden_states + self.dropout(self.out(output))
 
 
@@ -92,25 +83,21 @@ class KitModel(KitPreTrainedModel):
         recorder: Recorder | None = None,
     ) -> BaseModelOutputWithPast:
         hidden_states = self.embed(input_ids, inputs_embeds)
-        cache = self.open_cache(past_key_values, use_cache)
-        cache_position = self.positions(hidden_states, cache, cache_position)
-        positions = cache_position[None] if position_ids is None else position_ids
-        hidden_states = self.run_layers(
-            self.layers,
+        context = self.context(
             hidden_states,
-            rotary=self.rotary(hidden_states, positions),
-            mask=self.mask(hidden_states, attention_mask, cache, cache_position),
-            past_key_values=cache,
+            attention_mask,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
             cache_position=cache_position,
+            position_ids=position_ids,
             recorder=recorder,
         )
-        hidden_states = self.norm(hidden_states)
-        return BaseModelOutputWithPast(last_hidden_state=hidden_states, past_key_values=cache)
+        context.rotary = self.rotary(hidden_states, context.position_ids)
+        hidden_states = self.norm(self.run_layers(self.layers, hidden_states, context))
+        return BaseModelOutputWithPast(hidden_states, context.cache)
 
-    def mask(
-        self, states: Tensor, mask: Tensor | None, cache: Cache | None, cache_position: Tensor
-    ) -> Mask | None:
-        return causal_mask(states, mask, cache=cache, cache_position=cache_position)
+    def context(self, states: Tensor, mask: Tensor | None, **settings: Any) -> Context:
+        return self.decoder_context(states, mask, **settings)
 
 
 class KitForCausalLM(ForCausalLM, KitPreTrainedModel):
@@ -137,19 +124,24 @@ class TestUntiedKit(CausalLMConformance):
 
 
 class SeesTheFuture(KitModel):
-    def mask(self, states: Tensor, mask: Tensor | None, *_: Any) -> Mask | None:
-        return bidirectional_mask(states, mask)
+    def context(self, states: Tensor, mask: Tensor | None, **settings: Any) -> Context:
+        context = super().context(states, mask, **settings)
+        return replace(context, mask=bidirectional_mask(states, mask))
 
 
 class IgnoresPadding(KitModel):
-    def mask(self, states: Tensor, mask: Tensor | None, *rest: Any) -> Mask | None:
-        return super().mask(states, None, *rest)
+    def context(self, states: Tensor, mask: Tensor | None, **settings: Any) -> Context:
+        position_ids = settings.pop("position_ids")
+        context = super().context(states, None, **settings)
+        return context if position_ids is None else replace(context, position_ids=position_ids)
 
 
 class ForgetsTheCache(KitModel):
-    def open_cache(self, *args: Any, **kwargs: Any) -> Cache | None:
-        cache = super().open_cache(*args, **kwargs)
-        return None if cache is None else DynamicCache()
+    def context(self, states: Tensor, mask: Tensor | None, **settings: Any) -> Context:
+        context = super().context(states, mask, **settings)
+        return (
+            context if context.cache is None else replace(context, cache=DynamicCache(), mask=None)
+        )
 
 
 class MixesRows(KitModel):
@@ -171,14 +163,14 @@ class NeglectsAWeight(KitModel):
 
 
 class DetachesALayer(KitModel):
-    def run_layers(self, layers: Any, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        first = super().run_layers(layers[:1], hidden_states, *args, **kwargs)
-        return super().run_layers(layers[1:], first.detach(), *args, **kwargs)
+    def run_layers(self, layers: Any, hidden_states: Tensor, context: Context) -> Tensor:
+        first = super().run_layers(layers[:1], hidden_states, context)
+        return super().run_layers(layers[1:], first.detach(), context)
 
 
 class RecordsNothing(KitModel):
-    def run_layers(self, layers: Any, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return super().run_layers(layers, hidden_states, *args, **{**kwargs, "recorder": None})
+    def run_layers(self, layers: Any, hidden_states: Tensor, context: Context) -> Tensor:
+        return super().run_layers(layers, hidden_states, replace(context, recorder=None))
 
 
 class KeepsAHiddenState(KitModel):

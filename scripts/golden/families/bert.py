@@ -51,7 +51,7 @@ ENCODED: Inputs = {
 TEXT: Inputs = {"input_ids": token_ids("plain", 2, 7)}
 
 
-def cross_attention_calls() -> list[Call]:
+def cross_attention_calls(more: int = 2) -> list[Call]:
     """A decoder that looks at an encoder: one step, and a cache of both carried on."""
     past = {"past_key_values": {"output": "past_key_values"}, "use_cache": True}
     return [
@@ -59,7 +59,7 @@ def cross_attention_calls() -> list[Call]:
         call(
             "cross-continuation",
             {**TEXT, **ENCODED, "use_cache": True},
-            {"input_ids": token_ids("more", 2, 2), **ENCODED, **past, **EVERYTHING},
+            {"input_ids": token_ids("more", 2, more), **ENCODED, **past, **EVERYTHING},
         ),
     ]
 
@@ -108,7 +108,8 @@ family.case(
 )
 family.case(
     "BertModel",
-    [continuations()[0], *cross_attention_calls()],
+    # The reference takes several new tokens for one when distances are embedded: one at a time.
+    [continuations(1)[0], *cross_attention_calls(1)],
     "relative-decoder",
     is_decoder=True,
     add_cross_attention=True,

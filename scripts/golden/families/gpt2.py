@@ -131,10 +131,11 @@ double = [
     call("plain", {**choices, **EVERYTHING}),
 ]
 family.case("GPT2DoubleHeadsModel", double)
+# These summaries take the second dimension for that of tokens, which it is without choices.
 for summary in ("first", "last", "mean"):
     family.case(
         "GPT2DoubleHeadsModel",
-        double[1:],
+        [call("plain", {"input_ids": token_ids("choices", 2, 6)})],
         f"summary-{summary}",
         summary_type=summary,
         summary_activation="tanh",

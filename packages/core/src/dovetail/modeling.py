@@ -262,7 +262,10 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the embedding of token ids."""
-        self.base_model.set_submodule(self.input_embeddings, value)
+        if self.base_model is not self:
+            self.base_model.set_input_embeddings(value)
+        else:
+            self.set_submodule(self.input_embeddings, value)
 
     def get_output_embeddings(self) -> nn.Module | None:
         """The layer that makes logits over the vocabulary, None when the model has none."""

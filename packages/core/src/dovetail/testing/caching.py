@@ -154,5 +154,5 @@ class DecoderCacheTests(Subject):
             cache = output.past_key_values
             outputs.append(output[0])
         expect_close(torch.cat(outputs, 1), expected, "decoder steps", self.tolerance)
-        legacy = cache.to_legacy_cache()
+        legacy = output.past_key_values.to_legacy_cache()
         expect(len(legacy[0]) == 4, f"a layer's past holds {len(legacy[0])} tensors, not 4")

@@ -64,8 +64,7 @@ class ForwardTests(Subject):
         model = self.build(model_class)
         inputs = self.inputs(model_class, model.config)
         bare = self.run(model, inputs)
-        model.config.output_hidden_states = True
-        by_config = self.run(model, inputs)
+        by_config = self.run(self.build(model_class, output_hidden_states=True), inputs)
         expect(
             any("hidden_states" in name for name in by_config),
             "config.output_hidden_states has no effect",

@@ -13,6 +13,14 @@ from dovetail.caches import Cache
 from dovetail.testing import seeded
 
 BATCH, LENGTH = 2, 7
+TEXT_HEADS = (
+    "ForCausalLM",
+    "ForConditionalGeneration",
+    "ForMaskedLM",
+    "LMHeadModel",
+    "DoubleHeadsModel",
+)
+"""Endings of the classes whose labels are token ids."""
 FIRST_WORD = 5
 """Token ids below are left to special tokens."""
 
@@ -21,8 +29,8 @@ class Subject:
     """The family under test. A subclass names `config_class`, `model_classes` and tiny `sizes`.
 
     `encoder_only` names the classes of an encoder-decoder family without a decoder. `unused` lists
-    patterns of parameters that get no gradient by design. Override `inputs` or `labels` for classes
-    whose arguments are peculiar. Test arguments choose classes: ``model_class`` all of them,
+    patterns of ``Class.parameter`` that get no gradient by design. Override `inputs` or `labels`
+    for peculiar classes. Test arguments choose classes: ``model_class`` all of them,
     ``task_class`` those with labels, ``generative_class`` those with ``generate``.
     """
 
@@ -72,15 +80,18 @@ class Subject:
         self, model_class: Any, config: Any, batch: int = BATCH, length: int = LENGTH
     ) -> dict[str, Any]:
         """Valid arguments of ``forward`` without labels; fewer rows are the first of more."""
-        shape = (batch, 3, length) if "MultipleChoice" in model_class.__name__ else (batch, length)
+        choices = model_class.__name__.endswith("ForMultipleChoice")
+        shape = (batch, 3, length) if choices else (batch, length)
         inputs: dict[str, Any] = {"input_ids": self.tokens(config, *shape)}
         if self.has_decoder(model_class, config):
             inputs["decoder_input_ids"] = self.tokens(config, batch, length - 2, seed="target")
         return inputs
 
     def has_decoder(self, model_class: Any, config: Any) -> bool:
-        """Whether `model_class` takes ``decoder_input_ids``."""
-        return bool(config.is_encoder_decoder) and model_class.__name__ not in self.encoder_only
+        """Whether `model_class` wants ``decoder_input_ids``; classifiers make their own."""
+        name = model_class.__name__
+        without = name in self.encoder_only or name.endswith("ForSequenceClassification")
+        return bool(config.is_encoder_decoder) and not without
 
     def labels(self, model_class: Any, config: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that make `model_class` compute its loss; empty for a body."""
@@ -90,7 +101,7 @@ class Subject:
         )
         classes = torch.arange(len(ids)) % max(config.num_labels, 1)
         name = model_class.__name__
-        if name.endswith(("LMHeadModel", "ForCausalLM", "ForMaskedLM", "ForConditionalGeneration")):
+        if name.endswith(TEXT_HEADS):
             return {"labels": ids}
         if name.endswith("ForTokenClassification"):
             return {"labels": ids % config.num_labels}

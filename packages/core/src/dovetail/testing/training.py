@@ -35,7 +35,9 @@ class TrainingTests(Subject):
             name
             for name, _ in model.named_parameters()
             if (name not in gradients or not gradients[name].any())
-            and not any(re.search(pattern, name) for pattern in self.unused)
+            and not any(
+                re.search(pattern, f"{task_class.__name__}.{name}") for pattern in self.unused
+            )
         ]
         expect(not idle, f"no gradient reaches {idle}")
 
