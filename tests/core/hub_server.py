@@ -13,11 +13,14 @@ import hashlib
 import json
 import re
 import threading
-import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Repo:
     messages: list[str] = field(default_factory=list)
     gated: bool = False
     token: str | None = None
+    pipeline_tag: str | None = None
 
     def commit(self, files: dict[str, bytes], branch: str = "main", message: str = "") -> str:
         """Make `files` the new state of a branch; the result is the commit's hash."""
@@ -51,7 +55,7 @@ class HubServer:
     `delay` seconds pass before each answer; `status` is given instead of any answer; `garbage` are
     bytes sent instead of HTTP, `drip` seconds apart; `cuts` downloads break off after `cut_at`
     bytes; files of more than `large` bytes are redirected, as the Hub does for those on its
-    content network.
+    content network. `after` is called with method and path of each request once it is answered.
     """
 
     def __init__(self) -> None:
@@ -66,6 +70,7 @@ class HubServer:
         self.cuts = 0
         self.cut_at = 1000
         self.large = 10_000
+        self.after: Callable[[str, str], None] = lambda method, path: None
         self.stop = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -119,6 +124,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             else:
                 try:
                     self.route(path, body)
+                    hub.after(self.command, path)
                 except _Error as error:
                     self.reply(error.status, b'{"error": "no"}', error.headers)
 
@@ -198,7 +204,8 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             if commit is None:
                 raise _Error(404, "RevisionNotFound")
             files = [{"rfilename": filename} for filename in repo.commits[commit]]
-            self.json({"_id": "1", "id": name, "modelId": name, "sha": commit, "siblings": files})
+            about = {"_id": "1", "id": name, "modelId": name, "sha": commit, "siblings": files}
+            self.json({**about, "pipeline_tag": repo.pipeline_tag})
 
         # --- writing ---
 
@@ -291,10 +298,28 @@ ROUTES = (
 )
 
 
-def wait_until(condition: object, seconds: float = 5.0) -> None:
-    """Wait for a condition that another thread brings about."""
-    limit = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        if time.monotonic() > limit:
-            raise TimeoutError("the condition did not come true")
-        time.sleep(0.01)
+@contextlib.contextmanager
+def connected(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[HubServer]:
+    """A server which the client in this process is pointed at, with `cache` as its cache."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    from dovetail import hub
+
+    with HubServer() as server:
+        settings = {
+            "ENDPOINT": server.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(cache),
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_ETAG_TIMEOUT": 1,
+            "HF_HUB_DOWNLOAD_TIMEOUT": 1,
+            "HF_TOKEN_PATH": str(cache / "token"),
+        }
+        for name, value in settings.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        for name in ("_unreachable", "_reached", "_warned"):
+            monkeypatch.setattr(hub, name, type(getattr(hub, name))())
+        yield server
+        huggingface_hub.close_session()

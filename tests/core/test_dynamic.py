@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from tests.core.hub_server import HubServer
+from tests.core.hub_server import connected
 
-from dovetail import hub
 from dovetail.configs import PretrainedConfig
 from dovetail.dynamic import (
     PACKAGE,
@@ -49,20 +48,9 @@ def folder(tmp_path):
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    with HubServer() as running:
-        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        for name in ("_unreachable", "_reached", "_warned"):
-            monkeypatch.setattr(hub, name, type(getattr(hub, name))())
+    with connected(monkeypatch, tmp_path / "cache") as running:
         running.add(MODEL, {name: text.encode() for name, text in FILES.items()})
         yield running
-        huggingface_hub.close_session()
 
 
 # --- consent ---

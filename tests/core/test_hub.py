@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.core.hub_server import HubServer
+from tests.core.hub_server import connected
 
 from dovetail import hub
 from dovetail.configs import PretrainedConfig
@@ -25,24 +25,9 @@ WEIGHTS = bytes(range(256)) * 400  # more than the server sends without redirect
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A Hub which the client is pointed at, and a cache of the test's own."""
-    from huggingface_hub import constants
-
-    with HubServer() as running:
-        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 1)
-        monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr(hub, "_unreachable", {})
-        monkeypatch.setattr(hub, "_reached", set())
-        monkeypatch.setattr(hub, "_warned", set())
+    with connected(monkeypatch, tmp_path / "cache") as running:
         running.add(MODEL, {"config.json": CONFIG, "model.safetensors": WEIGHTS, "sub/a.txt": b"a"})
         yield running
-        huggingface_hub.close_session()
 
 
 def offline(monkeypatch):

@@ -51,7 +51,8 @@ class PushToHubMixin:
         options = {"max_shard_size": max_shard_size, "safe_serialization": safe_serialization}
         save = self.save_pretrained  # type: ignore[attr-defined]
         known = inspect.signature(save).parameters
-        accepted = {key: value for key, value in options.items() if key in known}
+        open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+        accepted = {key: value for key, value in options.items() if open_ended or key in known}
         temporary = not os.path.isdir(name) if use_temp_dir is None else use_temp_dir
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder if temporary else name)
