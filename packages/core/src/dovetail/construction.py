@@ -171,9 +171,7 @@ def _tensor(model: nn.Module, name: str) -> Tensor:
     path, _, leaf = name.rpartition(".")
     module = model.get_submodule(path)
     tensor = module._parameters.get(leaf)
-    if tensor is None:
-        tensor = module._buffers[leaf]
-    return tensor
+    return module.get_buffer(leaf) if tensor is None else tensor
 
 
 def _unfilled(template: Tensor, device: torch.device) -> Tensor:

@@ -5,8 +5,8 @@ A family's class names its body and inherits from a head and from its own base::
     class LlamaForCausalLM(ForCausalLM, LlamaPreTrainedModel):
         body_class = LlamaModel
 
-The body is stored under ``base_model_prefix``, as checkpoints have it. Arguments that a head does not
-know go to the body.
+The body is stored under ``base_model_prefix``, as checkpoints have it. Arguments that a head does
+not know go to the body.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Match(NamedTuple):
 
     head: str
     stars: tuple[str, ...]
-    index: int | None
+    index: int | None  # type: ignore[assignment] # a field in place of the method of tuples
 
 
 @lru_cache(maxsize=4096)

@@ -65,7 +65,7 @@ class ModelOutput(dict[str, Any]):
                 f"{type(self).__name__} has no field {name!r}; it holds {list(self)}"
             ) from None
 
-    def update(
+    def update(  # type: ignore[override] # one signature for the three of a mapping
         self, other: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), **fields: Any
     ) -> None:
         """Set several fields."""

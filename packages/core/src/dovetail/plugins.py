@@ -198,12 +198,12 @@ def _complaints(found: Discovery) -> Iterator[str]:
     for name in found.selection.unmatched(found.plugins):
         yield _no_such_plugin(name, found.plugins)
     for name, preferred in found.selection.preferred.items():
-        plugin = next((p for p in found.plugins if p.answers_to(preferred)), None)
-        if plugin is not None and plugin.status == "active":
-            names = found.names_of(plugin)
+        winner = next((p for p in found.plugins if p.answers_to(preferred)), None)
+        if winner is not None and winner.status == "active":
+            names = found.names_of(winner)
             if name not in names:
                 near = near_matches(name, names)
-                yield f"{PREFER} prefers {plugin} for {name!r}, which it does not provide.{near}"
+                yield f"{PREFER} prefers {winner} for {name!r}, which it does not provide.{near}"
 
 
 def _no_such_plugin(name: str, plugins: Sequence[Plugin]) -> str:

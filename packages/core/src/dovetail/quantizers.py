@@ -380,7 +380,7 @@ def get_keys_to_not_convert(model: nn.Module) -> list[str]:
         name for name, module in model.named_modules() if module is output and module is not None
     ]
     last = next((name for name, _ in reversed(list(model.named_parameters()))), "")
-    tied = getattr(model, "tied_weights", dict)()
+    tied: dict[str, str] = getattr(model, "tied_weights", dict)()
     names += [name.rpartition(".")[0] for name in (last, *tied, *tied.values())]
     return sorted({name for name in names if name})
 

@@ -22,7 +22,14 @@ def dovetail_models() -> list[ModelDeclaration]:
             "bert",
             f"{PACKAGE}.bert",
             "Bert",
-            ("Model", "ForMaskedLM", "ForMultipleChoice", "ForNextSentencePrediction", "ForPreTraining", *CLASSIFIERS),
+            (
+                "Model",
+                "ForMaskedLM",
+                "ForMultipleChoice",
+                "ForNextSentencePrediction",
+                "ForPreTraining",
+                *CLASSIFIERS,
+            ),
             auto={
                 "AutoModelForCausalLM": "BertLMHeadModel",
                 "AutoModelForTextEncoding": "BertModel",

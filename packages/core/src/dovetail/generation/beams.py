@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import UserDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from dovetail.errors import GenerationError
 from dovetail.generation.tokens import end_tokens
 
 Rows = tuple[int, ...]
+EndTokens = int | Sequence[int] | Tensor | None
 
 
 class BeamScorer(ABC):
@@ -178,8 +180,8 @@ class BeamSearchScorer(BeamScorer):
         next_tokens: Tensor,
         next_indices: Tensor,
         pad_token_id: int | Tensor | None = None,
-        eos_token_id: int | list[int] | Tensor | None = None,
-        beam_indices: tuple[Rows, ...] | None = None,
+        eos_token_id: EndTokens = None,
+        beam_indices: Sequence[Rows] | None = None,
         group_index: int = 0,
         decoder_prompt_len: int = 0,
     ) -> UserDict[str, Tensor]:
@@ -218,16 +220,16 @@ class BeamSearchScorer(BeamScorer):
                 beam_indices,
                 decoder_prompt_len,
             )
-        scores, tokens, rows = zip(*chosen, strict=True)
+        best_scores, best_tokens, best_rows = zip(*chosen, strict=True)
         return UserDict(
             next_beam_scores=torch.tensor(
-                scores, dtype=next_scores.dtype, device=next_scores.device
+                best_scores, dtype=next_scores.dtype, device=next_scores.device
             ),
             next_beam_tokens=torch.tensor(
-                tokens, dtype=next_tokens.dtype, device=next_tokens.device
+                best_tokens, dtype=next_tokens.dtype, device=next_tokens.device
             ),
             next_beam_indices=torch.tensor(
-                rows, dtype=next_indices.dtype, device=next_indices.device
+                best_rows, dtype=next_indices.dtype, device=next_indices.device
             ),
         )
 
@@ -237,7 +239,7 @@ class BeamSearchScorer(BeamScorer):
         input_ids: Tensor,
         candidates: list[tuple[float, int, int]],
         ends: frozenset[int],
-        beam_indices: tuple[Rows, ...] | None,
+        beam_indices: Sequence[Rows] | None,
         prompt_length: int,
     ) -> list[tuple[float, int, int]]:
         """The beams of one prompt and group that go on; candidates that end become hypotheses when
@@ -270,8 +272,8 @@ class BeamSearchScorer(BeamScorer):
         final_beam_indices: Tensor,
         max_length: int | None,
         pad_token_id: int | Tensor | None = None,
-        eos_token_id: int | list[int] | Tensor | None = None,
-        beam_indices: tuple[Rows, ...] | None = None,
+        eos_token_id: EndTokens = None,
+        beam_indices: Sequence[Rows] | None = None,
         decoder_prompt_len: int = 0,
     ) -> UserDict[str, Tensor]:
         """The best texts: ``sequences`` (B * kept, T), ``sequence_scores`` (B * kept,),
@@ -294,13 +296,16 @@ class BeamSearchScorer(BeamScorer):
             [hypothesis.score for hypothesis in best], dtype=torch.float32, device=input_ids.device
         )
         paths = None if beam_indices is None else _padded_paths(best, width, input_ids)
-        return UserDict(sequences=sequences, sequence_scores=scores, beam_indices=paths)
+        found: UserDict[str, Any] = UserDict(
+            sequences=sequences, sequence_scores=scores, beam_indices=paths
+        )
+        return found
 
     def _add_unfinished(
         self,
         input_ids: Tensor,
         scores: Tensor,
-        beam_indices: tuple[Rows, ...] | None,
+        beam_indices: Sequence[Rows] | None,
         prompt_length: int,
     ) -> None:
         """Where the search was cut short, the beams as they are compete with the finished texts."""

@@ -137,7 +137,7 @@ class Decoding:
     def reorder(self, rows: Tensor) -> None:
         """Let row ``i`` continue the old row ``rows[i]``: tokens and cache."""
         self.tokens.reorder(rows)
-        cache = self.model_kwargs.get("past_key_values")
+        cache: Any = self.model_kwargs.get("past_key_values")
         if cache is not None:
             self.model_kwargs["past_key_values"] = self.model._reorder_cache(cache, rows)
 
@@ -170,7 +170,7 @@ class Decoding:
                 fields["encoder_attentions"] = getattr(encoder, "attentions", None)
             if self.config.output_hidden_states:
                 fields["encoder_hidden_states"] = getattr(encoder, "hidden_states", None)
-        cache = self.model_kwargs.get("past_key_values")
+        cache: Any = self.model_kwargs.get("past_key_values")
         if self.config.return_legacy_cache and hasattr(cache, "to_legacy_cache"):
             cache = cache.to_legacy_cache()
         recorded = self.records.fields(self.is_encoder_decoder)

@@ -43,7 +43,9 @@ def forward_parameters(module: Any) -> frozenset[str]:
 
     A head passes what it does not know to its body, or to `run` of an encoder-decoder.
     """
-    return _forward_parameters(type(module), type(getattr(module, "base_model", module)))
+    kind: Any = type(module)
+    body: Any = type(getattr(module, "base_model", module))
+    return _forward_parameters(kind, body)
 
 
 @lru_cache(maxsize=512)

@@ -4,6 +4,8 @@ just one column.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -43,7 +45,7 @@ class TokenBuffer:
         return self._length
 
 
-def end_tokens(eos_token_id: int | list[int] | Tensor | None) -> tuple[int, ...]:
+def end_tokens(eos_token_id: int | Sequence[int] | Tensor | None) -> tuple[int, ...]:
     """The end tokens of a setting as a tuple, empty when there are none."""
     if eos_token_id is None:
         return ()

@@ -22,7 +22,6 @@ from torch.utils.data import Dataset
 
 from dovetail import logging
 from dovetail.errors import DovetailError, PipelineError
-from dovetail.hub import PushToHubMixin
 from dovetail.outputs import ModelOutput
 from dovetail.pipelines.batching import (
     Item,
@@ -37,6 +36,7 @@ from dovetail.pipelines.batching import (
     unbatch,
     worker_batches,
 )
+from dovetail.pushing import UPLOAD_OPTIONS, PushToHubMixin
 
 logger = logging.get_logger(__name__)
 
@@ -124,8 +124,8 @@ class Pipeline(ABC, PushToHubMixin):
     def _adopt_task_defaults(self) -> None:
         """Take the model's ``task_specific_params`` for this task, and a padding id that only the
         tokenizer knows."""
-        config = getattr(self.model, "config", None)
-        generation = getattr(self.model, "generation_config", None)
+        config: Any = getattr(self.model, "config", None)
+        generation: Any = getattr(self.model, "generation_config", None)
         generates = generation is not None and self.model.can_generate()
         specific = (getattr(config, "task_specific_params", None) or {}).get(self.task)
         if specific:
@@ -283,7 +283,10 @@ class Pipeline(ABC, PushToHubMixin):
         preprocess_params: dict[str, Any],
     ) -> Iterable[tuple[int, Item]]:
         """(number of items, batch) after `preprocess`."""
-        prepare = partial(self.preprocess, **preprocess_params)
+        # Through Any: of ** arguments mypy assumes that they fill the first parameter too.
+        one: Any = self.preprocess
+        several: Any = self.preprocess_many
+        prepare = partial(one, **preprocess_params)
         collate = first_item if batch_size == 1 else self._collate()
         if num_workers > 0:
             return worker_batches(
@@ -295,7 +298,7 @@ class Pipeline(ABC, PushToHubMixin):
                 collate=collate,
             )
         if batch_size > 1 and self._prepares_many:
-            many = partial(self.preprocess_many, **preprocess_params)
+            many = partial(several, **preprocess_params)
             return (
                 (len(group), prepared or collate([prepare(item) for item in group]))
                 for group in groups(items_of(inputs), batch_size)
@@ -425,7 +428,7 @@ class Pipeline(ABC, PushToHubMixin):
         names: set[str] = set()
         for value in values:
             group = value if isinstance(value, tuple) else (value,)
-            names |= {getattr(entry, "__name__", entry) for entry in group}
+            names |= {str(getattr(entry, "__name__", entry)) for entry in group}
         name = type(self.model).__name__
         if name not in names:
             logger.error(
@@ -439,20 +442,25 @@ class Pipeline(ABC, PushToHubMixin):
         self, save_directory: str | Path, safe_serialization: bool = True, **kwargs: Any
     ) -> None:
         """Write the model, its tokenizer and its processors into one folder, from which
-        ``pipeline(task, folder)`` loads."""
+        ``pipeline(task, folder)`` loads.
+
+        `kwargs` go to the model's `save_pretrained`; with ``push_to_hub=True`` the folder is
+        uploaded, see `push_to_hub` for the arguments.
+        """
         from dovetail.pipelines.registry import record_custom_tasks
 
+        upload = {name: kwargs.pop(name) for name in UPLOAD_OPTIONS if name in kwargs}
+        push_to_hub = kwargs.pop("push_to_hub", False)
         folder = Path(save_directory)
         if folder.is_file():
-            raise PipelineError(
-                f"{folder} is a file: save_pretrained needs a folder to write into."
-            )
+            raise PipelineError(f"{folder} is a file: save_pretrained needs a folder.")
         folder.mkdir(parents=True, exist_ok=True)
         record_custom_tasks(self, folder)
-        kwargs["safe_serialization"] = safe_serialization
-        self.model.save_pretrained(folder, **kwargs)
+        self.model.save_pretrained(folder, safe_serialization=safe_serialization, **kwargs)
         for part in self._saved_parts():
             part.save_pretrained(folder)
+        if push_to_hub:
+            self._upload_folder(folder, **upload)
 
     def _saved_parts(self) -> list[Any]:
         parts = (

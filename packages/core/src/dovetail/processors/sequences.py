@@ -85,9 +85,7 @@ class SequenceFeatureExtractor(FeatureExtractionMixin):
     def _strategy(self, padding: bool | str, max_length: int | None, truncation: bool) -> str:
         named = {True: "longest", False: "do_not_pad"}
         strategy = (
-            named[padding]
-            if isinstance(padding, bool)
-            else str(getattr(padding, "value", padding))
+            named[padding] if isinstance(padding, bool) else str(getattr(padding, "value", padding))
         )
         if strategy not in ("longest", "max_length", "do_not_pad"):
             raise ProcessorError(

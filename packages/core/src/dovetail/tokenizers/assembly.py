@@ -183,9 +183,10 @@ class AssemblyMixin(PaddingMixin):
             raise TokenizerError(
                 "Ids have no offsets: encode the text to get return_offsets_mapping."
             )
+        tokenizer: Any = self
         plan = read_lengths(
-            self, padding, truncation, max_length, pad_to_multiple_of, verbose, kwargs
-        )  # type: ignore[arg-type]
+            tokenizer, padding, truncation, max_length, pad_to_multiple_of, verbose, kwargs
+        )
         if (
             return_overflowing_tokens
             and pair_ids is not None

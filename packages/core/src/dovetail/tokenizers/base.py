@@ -281,7 +281,7 @@ class PreTrainedTokenizerBase(
         _refuse_unknown(kwargs)
         settings = self._settings(plan, stride, padding_side, split_special_tokens)
         encodings = self._encode(batch, settings, add_special_tokens, is_split_into_words)
-        samples = range(len(encodings))
+        samples: Sequence[int] = range(len(encodings))
         if return_overflowing_tokens:
             parts = [[encoding, *encoding.overflowing] for encoding in encodings]
             samples = [sample for sample, rows in enumerate(parts) for _ in rows]
@@ -355,8 +355,8 @@ class PreTrainedTokenizerBase(
             padding = Padding(
                 length=plan.max_length if plan.padding is PaddingStrategy.MAX_LENGTH else None,
                 direction=_side("padding_side", padding_side or self.padding_side),
-                pad_id=self.pad_token_id,  # type: ignore[arg-type] # read_lengths refused None
-                pad_token=self.pad_token,  # type: ignore[arg-type]
+                pad_id=self.pad_token_id,  # read_lengths refused None
+                pad_token=self.pad_token,
                 pad_type_id=self.pad_token_type_id,
                 pad_to_multiple_of=plan.pad_to_multiple_of,
             )

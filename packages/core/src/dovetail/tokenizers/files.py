@@ -131,7 +131,8 @@ class FilesMixin(PushToHubMixin, VocabularyMixin):
             )
         settings.setdefault("name_or_path", source)
         try:
-            tokenizer = cls(*init_inputs, **vocabulary, **settings)
+            build: Any = cls
+            tokenizer = build(*init_inputs, **vocabulary, **settings)
         except DovetailError:
             raise
         except (TypeError, ValueError, KeyError, AttributeError) as failure:
@@ -141,7 +142,7 @@ class FilesMixin(PushToHubMixin, VocabularyMixin):
                 "the file, or load it "
                 "with the class that it was written by."
             ) from failure
-        tokenizer.init_inputs = init_inputs  # type: ignore[attr-defined]
+        tokenizer.init_inputs = init_inputs
         return tokenizer
 
     @classmethod
@@ -385,7 +386,7 @@ def _read_added(listed: Any, where: str) -> dict[int, AddedToken]:
                 f"{where}: added_tokens_decoder must map ids to tokens, but holds {index!r}: "
                 f"{value!r:.80}. Correct the file."
             )
-        added[int(index)] = token
+        added[int(str(index))] = token
     return added
 
 

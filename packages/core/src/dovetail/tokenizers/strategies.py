@@ -139,7 +139,7 @@ def _read_padding(
         return PaddingStrategy.LONGEST if max_length is None else PaddingStrategy.MAX_LENGTH
     if padding in (False, None):
         return PaddingStrategy.DO_NOT_PAD
-    if padding is not True:
+    if isinstance(padding, str):
         return PaddingStrategy(padding)
     if verbose and max_length is not None and truncation in (None, False, "do_not_truncate"):
         warnings.warn(
@@ -160,7 +160,7 @@ def _read_truncation(
             stacklevel=5,
         )
         return TruncationStrategy(old)
-    if truncation in (None, False):
+    if truncation is None or truncation is False:
         return TruncationStrategy.DO_NOT_TRUNCATE
     return (
         TruncationStrategy.LONGEST_FIRST if truncation is True else TruncationStrategy(truncation)

@@ -22,8 +22,8 @@ from dovetail.errors import TemplateError
 from dovetail.tokenizers import metering
 from dovetail.tokenizers.metering import METER, Meter
 
-MAX_TEMPLATE = 2**20
-"""Characters of a template; real ones have thousands."""
+MAX_TEMPLATE = 2**16
+"""Characters of a template; real ones have thousands, and compiling this many takes a second."""
 UNBOUNDED_FILTERS = ("attr", "pprint", "random", "urlize", "wordwrap", "xmlattr")
 """Filters of Jinja that chat templates have no use for and whose cost no budget foresees."""
 
@@ -63,7 +63,7 @@ def render(template: str, context: Mapping[str, Any]) -> tuple[str, list[tuple[i
         raise ChatTemplateError(_explain(failure)) from failure
     except RecursionError as failure:
         raise ChatTemplateError(
-            "The chat template calls itself without end. Use another template."
+            "The chat template nests too deeply, or calls itself without end. Use another template."
         ) from failure
     except Exception as failure:
         raise ChatTemplateError(
@@ -166,7 +166,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def each(self, values: Any) -> Any:
         """`values` for a loop, each step of which is charged."""
-        if isinstance(values, list | tuple | dict | str | range):
+        if hasattr(values, "__len__"):
             return _Metered(values)
         return _metered(iter(values))
 
@@ -179,7 +179,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         metering.check_binary(operator, left, right)
         return METER.get().keep(super().call_binop(context, operator, left, right))
 
-    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         METER.get().tick()
         metering.check_method(obj, args, kwargs)
         return METER.get().keep(super().call(context, obj, *args, **kwargs))
@@ -304,8 +304,9 @@ def _environment() -> _Environment:
     environment.filters["tojson"] = _tojson
     for name in UNBOUNDED_FILTERS:
         environment.filters.pop(name, None)
-    environment.filters.update({name: _guarded(name, f) for name, f in environment.filters.items()})
-    environment.tests.update({name: _guarded(name, f) for name, f in environment.tests.items()})
+    tables: tuple[dict[str, Any], ...] = (environment.filters, environment.tests)
+    for table in tables:
+        table.update({name: _guarded(name, function) for name, function in table.items()})
     environment.globals.pop("lipsum", None)
     environment.globals.update(
         namespace=_Namespace, raise_exception=_raise_exception, strftime_now=_strftime_now

@@ -110,7 +110,7 @@ class LlamaTokenizer(PreTrainedTokenizerFast):
         self.update_post_processor()
 
     @property
-    def can_save_slow_tokenizer(self) -> bool:
+    def can_save_slow_tokenizer(self) -> bool:  # type: ignore[override]
         """Whether the ``tokenizer.model`` that this one was made of is there to be copied."""
         return self.vocab_file_exists
 

@@ -81,7 +81,7 @@ class QuestionAnsweringArgumentHandler(ArgumentHandler):
                     f"The {key} of a question-answering input is to be a text that is not empty; "
                     f"got {item[key]!r}."
                 )
-        return QuestionAnsweringPipeline.create_sample(item["question"], item["context"])
+        return _example(item["question"], item["context"])
 
 
 def _pair(questions: Any, contexts: Any) -> list[dict[str, Any]]:
@@ -142,7 +142,7 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         """An example of a question and its context, or a list of examples of two lists."""
         if isinstance(question, list):
             return [_example(q, c) for q, c in zip(question, context, strict=True)]
-        return _example(question, context)
+        return _example(question, str(context))
 
     def _sanitize_parameters(
         self,
@@ -194,7 +194,7 @@ class QuestionAnsweringPipeline(ChunkPipeline):
     ) -> Iterator[dict[str, Any]]:
         """Windows of question and context; in ``p_mask`` 0 marks the tokens at which an answer may
         start or end."""
-        example = self._args_parser.normalize(example)
+        sample = QuestionAnsweringArgumentHandler().normalize(example)
         max_seq_len = (
             min(self.tokenizer.model_max_length, MAX_LENGTH) if max_seq_len is None else max_seq_len
         )
@@ -204,7 +204,7 @@ class QuestionAnsweringPipeline(ChunkPipeline):
                 f"doc_stride={doc_stride} exceeds max_seq_len={max_seq_len}: windows overlap by "
                 "less than their length."
             )
-        encoded = self._encode(example, padding, doc_stride, max_seq_len)
+        encoded = self._encode(sample, padding, doc_stride, max_seq_len)
         tensor_names = [
             name
             for name in (*self.tokenizer.model_input_names, "token_type_ids")
@@ -214,7 +214,7 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         for index in range(windows):
             tensors = {name: torch.tensor([encoded[name][index]]) for name in tensor_names}
             yield {
-                "example": example,
+                "example": sample,
                 "is_last": index == windows - 1,
                 **tensors,
                 "p_mask": torch.tensor([self._forbidden(encoded, index)]),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from torch import Tensor
-
 from dovetail.errors import PipelineError
 from dovetail.pipelines import Pipeline
 from dovetail_models_text.pipelines.chat import Chat

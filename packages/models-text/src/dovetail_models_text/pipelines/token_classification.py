@@ -210,7 +210,7 @@ class TokenClassificationPipeline(ChunkPipeline):
         for index in np.flatnonzero(special_tokens_mask == 0).tolist():
             word, (start, end) = words[index], spans[index]
             is_piece = False
-            if start is not None:
+            if start is not None and end is not None:
                 is_piece = self._is_piece(word, sentence, start, end, aggregation_strategy)
                 if input_ids[index] == self.tokenizer.unk_token_id:
                     word, is_piece = sentence[start:end], False

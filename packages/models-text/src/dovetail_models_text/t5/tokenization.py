@@ -73,7 +73,7 @@ class T5Tokenizer(PreTrainedTokenizerFast):
         return tokenizer
 
     @property
-    def can_save_slow_tokenizer(self) -> bool:
+    def can_save_slow_tokenizer(self) -> bool:  # type: ignore[override]
         """Whether the ``spiece.model`` that this one was made of is there to be copied."""
         return self.vocab_file_exists
 

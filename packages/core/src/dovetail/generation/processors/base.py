@@ -36,7 +36,7 @@ class LogitsProcessorList(list[LogitsProcessor]):
         arguments.
         """
         for processor in self:
-            names = _further_arguments(type(processor))
+            names = _further_arguments(type(processor))  # type: ignore[arg-type] # classes hash
             if not names:
                 scores = processor(input_ids, scores)
                 continue

@@ -172,7 +172,9 @@ class NoBadWordsLogitsProcessor(SequenceBiasLogitsProcessor):
             else [[token] for token in token_list("eos_token_id", eos_token_id)]
         )
         kept = [word for word in bad_words_ids if word not in ends]
-        super().__init__([[word, MINUS_INFINITY] for word in kept] or {(0,): 0.0})
+        bias: list[list[Any]] = [[word, MINUS_INFINITY] for word in kept]
+        nothing: dict[tuple[int, ...], float] = {(0,): 0.0}
+        super().__init__(bias or nothing)
 
 
 class MinLengthLogitsProcessor(LogitsProcessor):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -263,7 +264,7 @@ def _made(rules: tuple[Rule, ...], request: ProcessorRequest) -> list[LogitsProc
     return [processor for rule in rules if (processor := rule(request)) is not None]
 
 
-def refuse_doubles(argument: str, made: list, custom: object) -> None:  # type: ignore[type-arg]
+def refuse_doubles(argument: str, made: list[Any], custom: object) -> None:
     """Raise GenerationError when the caller gives an object of a kind that was made already."""
     kinds = {type(entry) for entry in made}
     for entry in custom:  # type: ignore[attr-defined]

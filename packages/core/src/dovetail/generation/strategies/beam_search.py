@@ -50,6 +50,7 @@ class BeamSearch(Strategy):
         )
         beam_scores[:, 0] = 0
         beam_scores = beam_scores.view(-1)
+        paths: list[tuple[int, ...]] | None
         paths = [()] * decoding.rows if decoding.records.scores is not None else None
         chosen: Any = None
         finished = False
