@@ -209,3 +209,16 @@ def test_settings_of_the_call_win_over_those_given_and_those_of_the_model(model:
     assert config.eos_token_id == 2
     assert list(rest) == ["attention_mask"]
     assert given.max_new_tokens == 7
+
+
+def test_settings_changed_in_the_model_config_are_followed(
+    model: Bigram, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.config.max_length = 31
+    config, _ = model._prepare_generation_config(None)
+    assert config.max_length == 31
+    assert "better change model.generation_config" in caplog.text
+    model.generation_config.max_length = 32
+    model.config.max_length = 33
+    config, _ = model._prepare_generation_config(None)
+    assert config.max_length == 32

@@ -133,6 +133,7 @@ class GenerationConfig(hub.PushToHubMixin):
     def __init__(self, **kwargs: Any) -> None:
         self._from_model_config: bool = kwargs.pop("_from_model_config", False)
         self._commit_hash: str | None = kwargs.pop("_commit_hash", None)
+        self._original_object_hash: int | None = kwargs.pop("_original_object_hash", None)
         self.transformers_version: str = kwargs.pop("transformers_version", FORMAT_VERSION)
         for name, default in DEFAULTS.items():
             setattr(self, name, kwargs.pop(name) if name in kwargs else copy.copy(default))
@@ -284,10 +285,16 @@ class GenerationConfig(hub.PushToHubMixin):
                 value = getattr(decoder, name, default)
                 if _differs(value, default) and not _differs(settings.get(name, default), default):
                     settings[name] = value
+        if any(settings.get(flag) for flag in cls.extra_output_flags):
+            settings["return_dict_in_generate"] = True
         config = cls(_from_model_config=True, **copy.deepcopy(settings))
-        if any(getattr(config, flag) for flag in cls.extra_output_flags):
-            config.return_dict_in_generate = True
+        config._original_object_hash = hash(config)
         return config
+
+    @property
+    def _is_untouched_copy(self) -> bool:
+        """Whether these settings are what `from_model_config` made, unchanged."""
+        return self._from_model_config and self._original_object_hash == hash(self)
 
     def update(self, **kwargs: Any) -> dict[str, Any]:
         """Set the known fields among `kwargs`, validate, and return the rest. Only fields set here

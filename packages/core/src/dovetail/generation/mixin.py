@@ -265,7 +265,7 @@ class GenerationMixin:
         self, generation_config: GenerationConfig | None, **kwargs: Any
     ) -> tuple[GenerationConfig, Arguments]:
         """The settings of this call, and those `kwargs` that are none."""
-        own = self.generation_config
+        own = self._own_generation_config()
         if not isinstance(generation_config, GenerationConfig | None):
             raise GenerationError(
                 f"generation_config is a {type(generation_config).__name__}: "
@@ -279,6 +279,17 @@ class GenerationMixin:
                 if getattr(config, name) is None:
                     setattr(config, name, getattr(own, name))
         return config, model_kwargs
+
+    def _own_generation_config(self) -> GenerationConfig:
+        """The model's settings, or those that were changed in its config after construction."""
+        own = self.generation_config
+        if own._is_untouched_copy and (derived := type(own).from_model_config(self.config)) != own:
+            logger.warning_once(
+                "Generation settings were changed in model.config, and are followed: "
+                "better change model.generation_config."
+            )
+            self.generation_config = derived
+        return self.generation_config
 
     def _vocabulary_size(self) -> int | None:
         """Rows of the token embedding, None when the model has none."""
@@ -470,7 +481,7 @@ class GenerationMixin:
         if mask is not None and "position_ids" in accepted and not self.config.is_encoder_decoder:
             model_kwargs.setdefault("position_ids", prompts.padded_positions(mask))
         model_kwargs["cache_position"] = torch.arange(past, length, device=prompt.input_ids.device)
-        return input_ids, model_kwargs
+        return input_ids, model_kwargs  # type: ignore[return-value] # ids in, ids out
 
     def compute_transition_scores(
         self,
