@@ -15,6 +15,7 @@ from dovetail.auto.mapping import pick
 from dovetail.configs import PretrainedConfig
 from dovetail.declarations import PipelineDeclaration
 from dovetail.errors import PipelineError
+from dovetail.load_options import LoadOptions
 from dovetail.pipelines.registry import Task, find_task, get_task, task_of_architecture
 
 if TYPE_CHECKING:
@@ -149,13 +150,22 @@ class _Source:
         return {name: self.model_kwargs[name] for name in LOCATION if name in self.model_kwargs}
 
     def load_config(self, config: Any, model: Any) -> Any:
-        """The config given, named, or belonging to the model; None as long as there is no model."""
+        """The config given, named, or belonging to the model; None as long as there is no model.
+
+        A config that is loaded takes the entries of `model_kwargs` that are its own.
+        """
         name = config if isinstance(config, str) else model
         if config is not None and not isinstance(config, str):
             return config
-        if isinstance(name, str):
-            return dovetail.AutoConfig.from_pretrained(name, **self._hub, **self._location)
-        return getattr(model, "config", None)
+        if not isinstance(name, str):
+            return getattr(model, "config", None)
+        _, settings = LoadOptions.take(self.model_kwargs)
+        loaded, unused = dovetail.AutoConfig.from_pretrained(
+            name, **self._hub, **self._location, **settings, return_unused_kwargs=True
+        )
+        for setting in set(settings) - set(unused):
+            del self.model_kwargs[setting]
+        return loaded
 
     def load_model(self, name: str, config: Any, chosen: _Choice) -> Any:
         """The model `name` through the first class of the task that takes its config."""

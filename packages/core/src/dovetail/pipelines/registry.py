@@ -179,7 +179,7 @@ def get_task(model: str, token: bool | str | None = None, **hub_kwargs: Any) -> 
     """
     if Path(model).is_dir():
         return _task_of_folder(Path(model))
-    from huggingface_hub import constants, model_info
+    from huggingface_hub import HfApi, constants
 
     if constants.HF_HUB_OFFLINE:
         raise RuntimeError(
@@ -188,7 +188,8 @@ def get_task(model: str, token: bool | str | None = None, **hub_kwargs: Any) -> 
             "Name it: pipeline(task, model=...)."
         )
     try:
-        tag = model_info(model, token=token, **hub_kwargs).pipeline_tag
+        api = HfApi(library_name="dovetail", token=token)
+        tag = api.model_info(model, **hub_kwargs).pipeline_tag
     except Exception as error:
         raise RuntimeError(
             f"The task of {model!r} could not be looked up on the Hub: {error}. Name it: "
