@@ -152,22 +152,23 @@ def fill_absent(
     """
     made: dict[str, Tensor] = {}
     for names in groups:
-        template = _tensor(model, names[0])
+        template = get_tensor(model, names[0])
         if not template.is_meta:
             continue
         set_tensor(model, names[0], _unfilled(template, device_of(names[0])))
-        made[names[0]] = placed = _tensor(model, names[0])
+        made[names[0]] = placed = get_tensor(model, names[0])
         for name in names[1:]:
             set_tensor(model, name, placed)
     _initialise(model, made)
     for name in made:
-        if _tensor(model, name).is_meta or _is_unfilled(_tensor(model, name)):
-            original = _tensor(blueprint.twin, name).detach()
+        if get_tensor(model, name).is_meta or _is_unfilled(get_tensor(model, name)):
+            original = get_tensor(blueprint.twin, name).detach()
             set_tensor(model, name, original.to(device_of(name), copy=True))
     tie(model)
 
 
-def _tensor(model: nn.Module, name: str) -> Tensor:
+def get_tensor(model: nn.Module, name: str) -> Tensor:
+    """The parameter or buffer `name`."""
     path, _, leaf = name.rpartition(".")
     module = model.get_submodule(path)
     tensor = module._parameters.get(leaf)
@@ -236,8 +237,11 @@ def _restore(module: nn.Module, path: str, device_of: DeviceOf, blueprint: Bluep
             reset(device_of(path))
     for leaf, value in _computed(module):
         if value.is_meta:
-            original = getattr(blueprint.twin.get_submodule(path), leaf)
-            _set_leaf(module, leaf, original.detach().clone())
+            # A module that a quantizer put here has no counterpart; loading ends with that check.
+            twin = dict(blueprint.twin.named_modules()).get(path)
+            original = getattr(twin, leaf, None)
+            if original is not None:
+                _set_leaf(module, leaf, original.detach().clone())
 
 
 def _computed(module: nn.Module) -> list[tuple[str, Tensor]]:

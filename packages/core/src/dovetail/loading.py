@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dovetail import mapping
 from dovetail.atomic import check_manifest, reading
@@ -24,6 +24,7 @@ from dovetail.construction import (
     Blueprint,
     default_dtype,
     fill_absent,
+    get_tensor,
     place_computed,
     set_tensor,
     tie,
@@ -173,30 +174,31 @@ class _Load:
     ) -> None:
         self.cls, self.config, self.options, self.quantizer = cls, config, options, quantizer
         tensors = renamed(checkpoint, options.key_mapping)
-        steps = getattr(cls, "weight_mapping", ())
-        self.tensors = mapping.to_model(tensors, steps, config)
+        self.tensors = mapping.to_model(tensors, getattr(cls, "weight_mapping", ()), config)
         self.report = LoadingReport(cls.__name__, source)
+        self.dtype = self._dtype()
 
     def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Build, check, place, complete."""
-        dtype = self._dtype()
-        blueprint = Blueprint(self.cls, (self.config, *args), kwargs, dtype)
-        model = blueprint.build()
-        self._keep_in_float32(model, dtype)
-        where = self._prepare(model, dtype)
-        expected = expected_tensors(model)
-        tied = _tied_names(model)
-        matching = match_tensors(
-            expected, self.tensors, prefix=getattr(model, "base_model_prefix", ""), tied_names=tied
+        blueprint = Blueprint(self.cls, (self.config, *args), kwargs, self.dtype)
+        self.model: Any = blueprint.build()
+        self._keep_in_float32()
+        self.where = self._prepare()
+        expected = expected_tensors(self.model)
+        self.groups = tied_groups(expected, _tied_names(self.model))
+        self.matching = match_tensors(
+            expected, self.tensors, self.groups, getattr(self.model, "base_model_prefix", "")
         )
-        claimed = self._claimed(model, matching)
-        self._check(model, matching, claimed)
-        absent = {*self._absent(model, matching), *(name for name, _, _ in self.report.mismatched)}
-        groups = [names for names in tied_groups(expected, tied) if absent & set(names)]
-        fill_absent(model, groups, where.device_of, blueprint)
-        self._place(model, matching, claimed, where, tied_groups(expected, tied))
-        place_computed(model, where.device_of, blueprint)
-        return self._finish(model, where)
+        self.state = _LazyState(self.tensors, self.matching)
+        self.claimed = self._claimed()
+        absent = self._absent()
+        self._check(absent)
+        unfit = [name for name, _, _ in self.report.mismatched]
+        unfilled = [names for names in self.groups if {*absent, *unfit} & set(names)]
+        fill_absent(self.model, unfilled, self.where.device_of, blueprint)
+        self._place(skipped=unfit)
+        place_computed(self.model, self.where.device_of, blueprint)
+        return self._finish()
 
     def _dtype(self) -> torch.dtype:
         requested = self.options.requested_dtype
@@ -211,72 +213,73 @@ class _Load:
             dtype = self.quantizer.update_torch_dtype(dtype)
         return torch.get_default_dtype() if dtype is None else dtype
 
-    def _keep_in_float32(self, model: nn.Module, dtype: torch.dtype) -> None:
+    def _keep_in_float32(self) -> None:
         """Some modules overflow in float16 and say so."""
         kept = getattr(self.cls, "_keep_in_fp32_modules", None) or ()
         always = self.quantizer is not None and self.quantizer.use_keep_in_fp32_modules
-        if dtype == torch.float16 or always:
-            for name, parameter in model.named_parameters():
+        if self.dtype == torch.float16 or always:
+            for name, parameter in self.model.named_parameters():
                 if any(part in name.split(".") for part in kept):
                     parameter.data = parameter.data.float()
 
-    def _prepare(self, model: nn.Module, dtype: torch.dtype) -> Placement:
+    def _prepare(self) -> Placement:
+        """Let the quantizer change the model, then decide what goes where."""
         device_map, limits = self.options.device_map, self.options.max_memory
+        dtype = self.dtype
         if self.quantizer is not None:
             device_map = self.quantizer.update_device_map(device_map)
             limits = self.quantizer.adjust_max_memory(limits)
             dtype = self.quantizer.adjust_target_dtype(dtype)
-            kept = getattr(self.cls, "_keep_in_fp32_modules", None) or []
+            kept = list(getattr(self.cls, "_keep_in_fp32_modules", None) or ())
             self.quantizer.preprocess_model(
-                model, device_map=device_map, keep_in_fp32_modules=list(kept)
+                self.model, device_map=device_map, keep_in_fp32_modules=kept
             )
-            model.hf_quantizer = self.quantizer  # type: ignore[assignment]
-            tie(model)
-        return placement(device_map, model, dtype=dtype, max_memory=limits)
+            self.model.hf_quantizer = self.quantizer
+            tie(self.model)
+        return placement(device_map, self.model, dtype=dtype, max_memory=limits)
 
-    def _claimed(self, model: nn.Module, matching: Matching) -> set[str]:
+    def _claimed(self) -> set[str]:
         """Names of tensors that the quantizer places itself."""
         if self.quantizer is None:
             return set()
-        state = _LazyState(self.tensors, matching)
         return {
             name
-            for name, tensor in matching.found.items()
+            for name, tensor in self.matching.found.items()
             if self.quantizer.check_quantized_param(
-                model, torch.empty(tensor.shape, dtype=tensor.dtype, device="meta"), name, state
+                self.model,
+                torch.empty(tensor.shape, dtype=tensor.dtype, device="meta"),
+                name,
+                self.state,
             )
         }
 
-    def _check(self, model: nn.Module, matching: Matching, claimed: set[str]) -> None:
-        report, cls = self.report, self.cls
-        report.mismatched = [item for item in matching.mismatched if item[0] not in claimed]
-        unfit = {name for name, _, _ in report.mismatched}
-        if self.tensors and self.options.state_dict is None and not set(matching.found) - unfit:
-            raise MismatchError(self._fits_nothing(matching))
-        report.missing = without(
-            self._absent(model, matching), getattr(cls, "_keys_to_ignore_on_load_missing", None)
-        )
-        unexpected = without(
+    def _absent(self) -> list[str]:
+        if self.quantizer is None:
+            return self.matching.absent
+        prefix = getattr(self.model, "base_model_prefix", "")
+        return self.quantizer.update_missing_keys(self.model, list(self.matching.absent), prefix)
+
+    def _check(self, absent: list[str]) -> None:
+        """Compare names and shapes, before anything is read."""
+        report, cls, matching = self.report, self.cls, self.matching
+        report.mismatched = [item for item in matching.mismatched if item[0] not in self.claimed]
+        fitting = len(matching.found) - len(report.mismatched)
+        if self.tensors and not fitting and self.options.state_dict is None:
+            raise MismatchError(self._fits_nothing())
+        report.missing = without(absent, getattr(cls, "_keys_to_ignore_on_load_missing", None))
+        report.unexpected = without(
             matching.unexpected, getattr(cls, "_keys_to_ignore_on_load_unexpected", None)
         )
         if self.quantizer is not None:
-            unexpected = self.quantizer.update_unexpected_keys(model, unexpected)
-        report.unexpected = unexpected
-        report.raise_for(
-            strict=self.options.strict and not claimed,
-            ignore_mismatched_sizes=self.options.ignore_mismatched_sizes,
-        )
+            report.unexpected = self.quantizer.update_unexpected_keys(self.model, report.unexpected)
+        if not self.options.ignore_mismatched_sizes:
+            report.raise_for_sizes()
         report.conflicting = matching.conflicts()
 
-    def _absent(self, model: nn.Module, matching: Matching) -> list[str]:
-        if self.quantizer is None:
-            return matching.absent
-        prefix = getattr(model, "base_model_prefix", "")
-        return self.quantizer.update_missing_keys(model, list(matching.absent), prefix)
-
-    def _fits_nothing(self, matching: Matching) -> str:
+    def _fits_nothing(self) -> str:
+        unfit = [name for name, _, _ in self.report.mismatched]
         held = ", ".join(list(self.tensors)[:3])
-        wanted = ", ".join(matching.absent[:3] or [name for name, _, _ in matching.mismatched[:3]])
+        wanted = ", ".join((self.matching.absent or unfit)[:3])
         said = ", ".join(self.config.architectures or ()) or "unknown"
         return (
             f"{self.report.source}: none of its {len(self.tensors)} tensors fits "
@@ -285,59 +288,54 @@ class _Load:
             "Load it with its own class or AutoModel, or translate names with key_mapping=."
         )
 
-    def _place(
-        self,
-        model: nn.Module,
-        matching: Matching,
-        claimed: set[str],
-        where: Placement,
-        groups: list[list[str]],
-    ) -> None:
+    def _place(self, skipped: list[str]) -> None:
         """Put each tensor of the checkpoint where it belongs."""
-        state = _LazyState(self.tensors, matching)
-        unfit = {name for name, _, _ in self.report.mismatched}
-        aliases = {names[0]: names[1:] for names in groups}
-        targets = expected_tensors(model)
-        for name, source in matching.found.items():
-            if name in unfit:
-                continue
-            device = where.device_of(name)
-            if name in claimed:
-                self._quantize(model, name, source, device, state)
-                continue
-            tensor = source.to(targets[name].dtype, device)
-            if has_nan(tensor):
-                self.report.with_nan.append(name)
-            set_tensor(model, name, tensor)
-            for alias in aliases.get(name, ()):
-                set_tensor(model, alias, _current(model, name))
+        guests = {names[0]: names[1:] for names in self.groups}
+        targets = expected_tensors(self.model)
+        for name, source in self.matching.found.items():
+            if name in self.claimed:
+                self._quantize(name, source)
+            elif name not in skipped:
+                tensor = source.to(targets[name].dtype, self.where.device_of(name))
+                if has_nan(tensor):
+                    self.report.with_nan.append(name)
+                set_tensor(self.model, name, tensor)
+                for guest in guests.get(name, ()):
+                    set_tensor(self.model, guest, get_tensor(self.model, name))
 
-    def _quantize(
-        self, model: nn.Module, name: str, source: LazyTensor, device: torch.device, state: Any
-    ) -> None:
+    def _quantize(self, name: str, source: LazyTensor) -> None:
         quantizer: Any = self.quantizer
-        value = source.get()
-        if value.is_floating_point() and has_nan(value):
+        value = source.read()
+        if has_nan(value):
             self.report.with_nan.append(name)
-        quantizer.create_quantized_param(model, value, name, device, state, self.report.unexpected)
+        if value.is_floating_point() and value.element_size() > 1:
+            value = value.to(self.dtype)
+        device = self.where.device_of(name)
+        quantizer.create_quantized_param(
+            self.model, value, name, device, self.state, self.report.unexpected
+        )
 
-    def _finish(self, model: Any, where: Placement) -> Any:
+    def _finish(self) -> Any:
+        model, options = self.model, self.options
         tie(model)
-        left = [name for name, tensor in expected_tensors(model).items() if tensor.is_meta]
+        tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        left = [name for name, tensor in tensors.items() if tensor.is_meta]
         if left:
             raise CheckpointError(
                 f"{self.report.source}: nothing filled {', '.join(left[:5])}. The checkpoint lacks "
                 "them and the quantizer or model makes no values for them."
             )
+        if options.strict:
+            self.report.raise_for_differences()
         if self.quantizer is not None:
             self.quantizer.postprocess_model(model)
-        if self.options.device_map is not None:
-            folder = self.options.offload_folder
+        if options.device_map is not None:
+            folder = options.offload_folder
             dispatch(
                 model,
-                where,
+                self.where,
                 offload_folder=None if folder is None else os.fspath(folder),
-                offload_buffers=self.options.offload_buffers,
+                offload_buffers=options.offload_buffers,
             )
         return model.eval()
 
@@ -366,11 +364,6 @@ def _tied_names(model: Any) -> list[str]:
     """Names, or patterns of names, of parameters that are guests of another."""
     tied_weights = getattr(model, "tied_weights", None)
     return list(tied_weights() if callable(tied_weights) else model._tied_weights_keys or ())
-
-
-def _current(model: nn.Module, name: str) -> Tensor:
-    path, _, leaf = name.rpartition(".")
-    return getattr(model.get_submodule(path), leaf)
 
 
 def _first_dtype(tensors: Any) -> torch.dtype | None:

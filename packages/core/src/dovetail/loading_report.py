@@ -53,15 +53,18 @@ class LoadingReport:
         """Names whose values do not come from the checkpoint."""
         return sorted({*self.missing, *(name for name, _, _ in self.mismatched)})
 
-    def raise_for(self, *, strict: bool, ignore_mismatched_sizes: bool) -> None:
-        """Raise `MismatchError` for what the caller does not accept."""
-        if self.mismatched and not ignore_mismatched_sizes:
+    def raise_for_sizes(self) -> None:
+        """Raise `MismatchError` if tensors have other shapes than the model's."""
+        if self.mismatched:
             raise MismatchError(
                 f"{self.source} does not fit {self.model}: size mismatch of "
                 f"{len(self.mismatched)} tensors, {self._mismatches()}. Check the config and the "
                 "checkpoint, or pass ignore_mismatched_sizes=True to initialise these anew."
             )
-        if strict and (self.missing or self.unexpected or self.mismatched):
+
+    def raise_for_differences(self) -> None:
+        """Raise `MismatchError` if checkpoint and model do not fit exactly."""
+        if self.missing or self.unexpected or self.mismatched:
             raise MismatchError(
                 f"{self.source} does not fit {self.model} exactly, as strict=True demands. "
                 f"Missing: {_names(self.missing)}; unexpected: {_names(self.unexpected)}; "

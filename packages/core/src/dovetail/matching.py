@@ -89,18 +89,17 @@ def renamed(
 def match_tensors(
     expected: Mapping[str, Tensor],
     tensors: Mapping[str, LazyTensor],
-    *,
+    groups: Sequence[Sequence[str]] = (),
     prefix: str = "",
-    tied_names: Sequence[str] = (),
 ) -> Matching:
-    """Decide where each of `tensors` goes among the `expected`.
+    """Decide where each of `tensors` goes among the `expected`, of which `groups` are one tensor.
 
     An exact name wins; otherwise an older spelling, or the name with the base model's `prefix`
     added (a model with a head reads a base checkpoint) or removed (the reverse).
     """
     result = Matching()
     _assign_names(result, expected, tensors, prefix)
-    for names in tied_groups(expected, tied_names):
+    for names in groups:
         _settle_group(result, names)
     _check_shapes(result, expected)
     result.unexpected = [
@@ -139,7 +138,7 @@ def _spellings(name: str, prefix: str) -> Iterator[str]:
             yield form.removeprefix(f"{prefix}.")
 
 
-def _settle_group(result: Matching, names: list[str]) -> None:
+def _settle_group(result: Matching, names: Sequence[str]) -> None:
     """One source for all names of a tensor: its owner's, else that of the first guest."""
     given = [name for name in names if name in result.found]
     if not given:

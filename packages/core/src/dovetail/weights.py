@@ -82,6 +82,10 @@ class LazyTensor(ABC):
     def get(self) -> Tensor:
         """The tensor on the CPU; where possible a view of the mapped file."""
 
+    def read(self) -> Tensor:
+        """The tensor on the CPU in memory that returns to the system with it: for passing use."""
+        return self.get()
+
     def to(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The tensor in `dtype` on `device`, without a copy when neither changes."""
         return self.get().to(device=device, dtype=dtype)
@@ -173,11 +177,15 @@ class FileTensor(LazyTensor):
         """The tensor."""
         return self.file.mapped(self.entry.name)
 
+    def read(self) -> Tensor:
+        """A copy of the bytes in the file."""
+        return self.file.copied(self.entry.name)
+
     def to(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """A copy where it must be converted: mapping the original as well would count twice."""
         if dtype == self.dtype or device.type != "cpu":
             return super().to(dtype, device)
-        return self.file.copied(self.entry.name).to(dtype)
+        return self.read().to(dtype)
 
 
 @dataclass(frozen=True)
