@@ -130,6 +130,10 @@ from dovetail.availability import is_torch_xla_available as is_torch_xla_availab
 from dovetail.availability import is_torch_xpu_available as is_torch_xpu_available
 from dovetail.availability import is_torchvision_available as is_torchvision_available
 from dovetail.availability import is_vision_available as is_vision_available
+from dovetail.caches import Cache as Cache
+from dovetail.caches import DynamicCache as DynamicCache
+from dovetail.caches import EncoderDecoderCache as EncoderDecoderCache
+from dovetail.caches import StaticCache as StaticCache
 from dovetail.config_values import CONFIG_NAME as CONFIG_NAME
 from dovetail.configs import PretrainedConfig as PretrainedConfig
 from dovetail.declarations import AttentionDeclaration as AttentionDeclaration
@@ -185,6 +189,8 @@ from dovetail.generation import TopPLogitsWarper as TopPLogitsWarper
 from dovetail.generation import TypicalLogitsWarper as TypicalLogitsWarper
 from dovetail.hookspecs import hookimpl as hookimpl
 from dovetail.hub import PushToHubMixin as PushToHubMixin
+from dovetail.layers.projections import Conv1D as Conv1D
+from dovetail.modeling import PreTrainedModel as PreTrainedModel
 from dovetail.pipelines import CsvPipelineDataFormat as CsvPipelineDataFormat
 from dovetail.pipelines import JsonPipelineDataFormat as JsonPipelineDataFormat
 from dovetail.pipelines import PipedPipelineDataFormat as PipedPipelineDataFormat
@@ -209,6 +215,7 @@ from dovetail.tokenizers import TokenSpan as TokenSpan
 from dovetail.tokenizers import TokenizersBackend as TokenizersBackend
 from dovetail.tokenizers.convert import SLOW_TO_FAST_CONVERTERS as SLOW_TO_FAST_CONVERTERS
 from dovetail.tokenizers.convert import convert_slow_tokenizer as convert_slow_tokenizer
+from dovetail.weight_files import WEIGHTS_NAME as WEIGHTS_NAME
 
 # dovetail-models-text
 
@@ -322,11 +329,15 @@ __all__ = [
     "BeamSearchScorer",
     "CONFIG_MAPPING",
     "CONFIG_NAME",
+    "Cache",
     "CallbackDeclaration",
     "CharSpan",
     "CommandDeclaration",
+    "Conv1D",
     "ConverterDeclaration",
     "CsvPipelineDataFormat",
+    "DynamicCache",
+    "EncoderDecoderCache",
     "EncoderNoRepeatNGramLogitsProcessor",
     "EncoderRepetitionPenaltyLogitsProcessor",
     "EngineDeclaration",
@@ -407,6 +418,7 @@ __all__ = [
     "Pipeline",
     "PipelineDataFormat",
     "PipelineDeclaration",
+    "PreTrainedModel",
     "PreTrainedTokenizer",
     "PreTrainedTokenizerBase",
     "PreTrainedTokenizerFast",
@@ -420,6 +432,7 @@ __all__ = [
     "SequenceBiasLogitsProcessor",
     "SequenceFeatureExtractor",
     "SpecialTokensMixin",
+    "StaticCache",
     "StopStringCriteria",
     "StoppingCriteria",
     "StoppingCriteriaList",
@@ -437,6 +450,7 @@ __all__ = [
     "TopKLogitsWarper",
     "TopPLogitsWarper",
     "TypicalLogitsWarper",
+    "WEIGHTS_NAME",
     "convert_slow_tokenizer",
     "family",
     "hookimpl",

@@ -138,6 +138,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "is_torchvision_available",
         "is_vision_available",
     ),
+    "caches": ("Cache", "DynamicCache", "EncoderDecoderCache", "StaticCache"),
     "config_values": ("CONFIG_NAME",),
     "configs": ("PretrainedConfig",),
     "declarations": (
@@ -197,6 +198,8 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "hookspecs": ("hookimpl",),
     "hub": ("PushToHubMixin",),
+    "layers.projections": ("Conv1D",),
+    "modeling": ("PreTrainedModel",),
     "pipelines": (
         "CsvPipelineDataFormat",
         "JsonPipelineDataFormat",
@@ -226,6 +229,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "TokenizersBackend",
     ),
     "tokenizers.convert": ("SLOW_TO_FAST_CONVERTERS", "convert_slow_tokenizer"),
+    "weight_files": ("WEIGHTS_NAME",),
 }
 """Module of the core to the names it adds to ``from dovetail import ...``."""
 
