@@ -1,8 +1,8 @@
-"""Write the golden files: ``python scripts/golden/produce.py [model_type | pipelines ...]``.
+"""Write the golden files: ``python scripts/golden/produce.py [model_type | theme ...]``.
 
 Runs in the reference library's environment. Each module of ``families`` describes one architecture,
-``pipelines`` stands for the tasks; ``make golden`` runs them all. Files of cases that are no longer
-described are removed.
+the themes are generation, pipelines and tokenizers; ``make golden`` runs them all. Files of cases
+that are no longer described are removed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import argparse
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pipelines
 import torch
 import transformers
 from cases import ROOT, Family
@@ -23,15 +23,24 @@ from record import dump, record, rounded
 GOLDEN = ROOT / "tests" / "golden"
 
 
-def families(names: list[str]) -> list[Family]:
-    """The families called `names`, or all of them."""
+def produce_generation() -> None:
+    """Write what ``generate`` does."""
+    folder = GOLDEN / "generation"
+    importlib.import_module("generation").main(folder)
+    importlib.import_module("generation_models").main(folder / "models.json")
+
+
+THEMES: dict[str, Callable[[], Any]] = {
+    "generation": produce_generation,
+    "pipelines": lambda: importlib.import_module("pipelines").produce(),
+    "tokenizers": lambda: importlib.import_module("tokenization").produce(),
+}
+
+
+def known() -> list[str]:
+    """The model types and themes that have golden files."""
     folder = Path(__file__).parent / "families"
-    known = sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
-    if unknown := sorted(set(names) - set(known)):
-        raise SystemExit(
-            f"no golden cases are described for {', '.join(unknown)}; known: {', '.join(known)}"
-        )
-    return [importlib.import_module(f"families.{name}").family for name in names or known]
+    return [*sorted(path.stem for path in folder.glob("*.py")), *THEMES]
 
 
 def defaults(family: Family) -> dict[str, Any]:
@@ -47,8 +56,8 @@ def write(path: Path, content: Any) -> None:
     path.write_text(dump(rounded(content)) + "\n")
 
 
-def produce(family: Family) -> int:
-    """Write all files of `family`, remove those it no longer describes; returns their number."""
+def produce(family: Family) -> None:
+    """Write all files of `family` and remove those it no longer describes."""
     folder = GOLDEN / family.package / family.model_type
     write(
         folder / "config.json", {"config_class": family.config_class, "defaults": defaults(family)}
@@ -59,23 +68,25 @@ def produce(family: Family) -> int:
     for path in folder.glob("*.json"):
         if path.stem not in written:
             path.unlink()
-    return len(family.cases)
 
 
 def main(arguments: list[str]) -> None:
-    """Write the golden files of the families named in `arguments`, or of all."""
+    """Write the golden files of the model types and themes named in `arguments`, or all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("models", nargs="*", help="model types; all when none is named")
+    parser.add_argument("names", nargs="*", help=f"{', '.join(known())}; all when none is named")
+    names = parser.parse_args(arguments).names or known()
+    if unknown := sorted(set(names) - set(known())):
+        parser.error(f"nothing is described for {', '.join(unknown)}")
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    names = parser.parse_args(arguments).models
-    model_types = [name for name in names if name != pipelines.NAME]
-    for family in families(model_types) if model_types or not names else []:
-        sys.stdout.write(f"{family.model_type}: {produce(family)} cases\n")
-    if not names or pipelines.NAME in names:
-        sys.stdout.write(f"{pipelines.NAME}: {pipelines.produce()} checkpoints\n")
+    for name in names:
+        if name in THEMES:
+            THEMES[name]()
+        else:
+            produce(importlib.import_module(f"families.{name}").family)
+        sys.stdout.write(f"{name}: done\n")
 
 
 if __name__ == "__main__":
