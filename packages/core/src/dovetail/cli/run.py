@@ -14,6 +14,8 @@ from dovetail.cli.output import FORMATS, Result, publish, render
 from dovetail.cli.sources import collect
 
 POOLS = ("mean", "first")
+SECONDS_BETWEEN_LINES = 10.0
+"""How often the progress bar is written to what is no terminal, where each state stays."""
 
 
 @click.command()
@@ -135,7 +137,15 @@ def _reads_text(task: str) -> bool:
 def _results(items: list[Any], answers: Any, *, shown: bool) -> Iterator[Result]:
     from tqdm import tqdm
 
-    progress = tqdm(answers, total=len(items), unit="input", disable=not shown, file=sys.stderr)
+    pause = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES
+    progress = tqdm(
+        answers,
+        total=len(items),
+        unit="input",
+        disable=not shown,
+        file=sys.stderr,
+        mininterval=pause,
+    )
     return (Result(item, answer) for item, answer in zip(items, progress, strict=True))
 
 
