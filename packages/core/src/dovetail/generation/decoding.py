@@ -6,6 +6,8 @@ A strategy asks for the scores of the next token (`next_logits`), chooses, and a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,6 +142,15 @@ class Decoding:
         cache: Any = self.model_kwargs.get("past_key_values")
         if cache is not None:
             self.model_kwargs["past_key_values"] = self.model._reorder_cache(cache, rows)
+
+    @contextmanager
+    def streaming(self) -> Iterator[None]:
+        """Give the streamer, if there is one, the prompt before and the end after."""
+        if self.streamer is not None:
+            self.streamer.put(self.ids.cpu())
+        yield
+        if self.streamer is not None:
+            self.streamer.end()
 
     def stopped(self) -> Tensor:
         """Which rows (B,) the stopping criteria call done."""

@@ -85,6 +85,22 @@ def check_model_kwargs(model: Any, model_kwargs: Arguments) -> None:
         )
 
 
+def vocabulary_sizes(model: Any) -> tuple[int | None, int | None]:
+    """How many tokens `model` can read and write; None where its embeddings do not say."""
+    if not model.config.is_encoder_decoder:
+        size = _embedded_tokens(model) or getattr(model.config, "vocab_size", None)
+        return size, size
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
+    return _embedded_tokens(model.get_encoder()), _embedded_tokens(decoder)
+
+
+def _embedded_tokens(module: Any) -> int | None:
+    try:
+        return module.get_input_embeddings().weight.shape[0]
+    except (AttributeError, NotImplementedError):
+        return None
+
+
 def check_prompt(inputs: Any, name: str, vocabulary: int | None) -> Tensor:
     """Raise `GenerationError` unless `inputs` is a tensor that can be a prompt: not empty, token
     ids (B, T) within the vocabulary.

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from dovetail.errors import GenerationError
 from dovetail.generation import inputs as prompts
-from dovetail.generation import strategies
 from dovetail.generation.caching import adopt_cache, make_cache
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.criteria import make_criteria
@@ -26,6 +25,7 @@ from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessor
 from dovetail.generation.processors.table import ProcessorRequest, make_processors
 from dovetail.generation.rules import refuse_unavailable
 from dovetail.generation.stopping import StoppingCriteria, StoppingCriteriaList
+from dovetail.generation.strategies import choose
 from dovetail.generation.streamers import BaseStreamer
 from dovetail.generation.tokens import TokenBuffer, end_tokens
 from dovetail.generation.transitions import transition_scores
@@ -81,6 +81,7 @@ class GenerationMixin:
 
         Raises `GenerationError`, before the model runs, for settings and inputs that cannot be.
         """
+        self._check_can_generate()
         tokenizer = kwargs.pop("tokenizer", None)
         arguments = {
             "assistant_model": assistant_model,
@@ -88,45 +89,33 @@ class GenerationMixin:
             "negative_prompt_ids": negative_prompt_ids,
             "negative_prompt_attention_mask": negative_prompt_attention_mask,
         }
-        self._check_can_generate()
         config, model_kwargs = self._prepare_generation_config(generation_config, **kwargs)
+        strategy = choose(config, arguments, custom_generate)
+        strategy.check(config, arguments, streamer)
+        taken = {
+            name: model_kwargs.pop(name) for name in strategy.arguments if name in model_kwargs
+        }
         prompts.check_model_kwargs(self, model_kwargs)
-        strategy = strategies.choose(config, arguments, custom_generate)
-        if streamer is not None and not strategy.streams:
-            raise GenerationError(
-                "a streamer follows one text, which beams keep changing: set num_beams=1, or no "
-                "streamer"
-            )
         prompt, model_kwargs = self._prepare_prompt(inputs, config, model_kwargs)
         settle_lengths(config, prompt.length, prompt.embedded, kwargs.get("max_length") is not None)
-        request = ProcessorRequest(
-            config,
-            prompt.length,
-            prompt.source,
-            end_tokens(config.eos_token_id),
-            prefix_allowed_tokens_fn,
-        )
+        request = ProcessorRequest(config, prompt.length, prompt.source, prefix_allowed_tokens_fn)
         processors = make_processors(request, logits_processor)
         criteria = make_criteria(config, self.config, tokenizer, stopping_criteria)
         rows = strategy.rows_per_prompt(config)
         input_ids, model_kwargs = self._prepare_model_kwargs(prompt, rows, config, model_kwargs)
         decoding = Decoding(
-            self,
-            config,
-            TokenBuffer(input_ids),
-            model_kwargs,
-            processors,
-            criteria,
-            streamer,
-            bool(synced_gpus),
-            {"tokenizer": tokenizer, **arguments},
+            model=self,
+            config=config,
+            tokens=TokenBuffer(input_ids),
+            model_kwargs=model_kwargs,
+            processors=processors,
+            stopping=criteria,
+            streamer=streamer,
+            synced_gpus=bool(synced_gpus),
+            arguments={"tokenizer": tokenizer, **arguments},
         )
-        if streamer is not None:
-            streamer.put(prompt.input_ids.cpu())
-        result = strategy.run(decoding)
-        if streamer is not None:
-            streamer.end()
-        return result
+        with decoding.streaming():
+            return strategy.run(decoding)
 
     # What a model may override
 
@@ -291,25 +280,18 @@ class GenerationMixin:
             self.generation_config = derived
         return self.generation_config
 
-    def _vocabulary_size(self) -> int | None:
-        """Rows of the token embedding, None when the model has none."""
-        try:
-            return self.get_input_embeddings().weight.shape[0]  # type: ignore[attr-defined]
-        except AttributeError:
-            return getattr(self.config, "vocab_size", None)
-
     def _prepare_prompt(
         self, inputs: Any, config: GenerationConfig, model_kwargs: Arguments
     ) -> tuple[Prompt, Arguments]:
         """Find, check and complete the prompt."""
-        vocabulary = self._vocabulary_size()
+        read, written = prompts.vocabulary_sizes(self)
         source, name, model_kwargs = self._prepare_model_inputs(
             inputs, config.bos_token_id, model_kwargs
         )
         given = model_kwargs.get("encoder_outputs") is not None
         if not given:
-            prompts.check_prompt(source, name, vocabulary)
-        prompts.check_token_settings(config, vocabulary)
+            prompts.check_prompt(source, name, read)
+        prompts.check_token_settings(config, written)
         self._prepare_special_tokens(config)
         mask = model_kwargs.get("attention_mask")
         if mask is not None:
@@ -331,7 +313,7 @@ class GenerationMixin:
                 end_tokens(config.decoder_start_token_id),
                 source.device,
             )
-            prompts.check_prompt(input_ids, "decoder_input_ids", vocabulary)
+            prompts.check_prompt(input_ids, "decoder_input_ids", written)
         else:
             input_ids = source if name == "input_ids" else model_kwargs.pop("input_ids")
             prompts.warn_of_right_padding(input_ids, config)

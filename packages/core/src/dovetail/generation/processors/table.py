@@ -15,6 +15,7 @@ from dovetail.errors import GenerationError
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.processors import constraints, penalties, warpers
 from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessorList
+from dovetail.generation.tokens import end_tokens
 from dovetail.logging import get_logger
 
 logger = get_logger(__name__)
@@ -25,19 +26,23 @@ class ProcessorRequest:
     """What processors are made from: the settings and facts of one call.
 
     `prompt_length` counts the tokens before the first new one; `source_ids` (b, S) are the
-    encoder's tokens or the prompt's; `end_tokens` is empty when there is no end token.
+    encoder's tokens or the prompt's.
     """
 
     config: GenerationConfig
     prompt_length: int
     source_ids: Tensor | None = None
-    end_tokens: tuple[int, ...] = ()
     prefix_allowed_tokens_fn: Callable[[int, Tensor], list[int]] | None = None
+
+    @property
+    def ends(self) -> list[int]:
+        """The end tokens, empty when there are none."""
+        return list(end_tokens(self.config.eos_token_id))
 
     @property
     def tokens_to_keep(self) -> int:
         """How many tokens a warper must leave: beams need one more than there are ends."""
-        return 1 + max(len(self.end_tokens), 1) if self.config.num_beams > 1 else 1
+        return 1 + max(len(self.ends), 1) if self.config.num_beams > 1 else 1
 
     @property
     def encoder_ids(self) -> Tensor | None:
@@ -97,27 +102,21 @@ def _encoder_no_repeat_ngram(request: ProcessorRequest) -> LogitsProcessor | Non
 
 def _bad_words(request: ProcessorRequest) -> LogitsProcessor | None:
     words = request.config.bad_words_ids
-    return (
-        None
-        if words is None
-        else penalties.NoBadWordsLogitsProcessor(words, list(request.end_tokens))
-    )
+    return None if words is None else penalties.NoBadWordsLogitsProcessor(words, request.ends)
 
 
 def _min_length(request: ProcessorRequest) -> LogitsProcessor | None:
     length = request.config.min_length
-    if not length or not request.end_tokens:
+    if not length or not request.ends:
         return None
-    return penalties.MinLengthLogitsProcessor(length, list(request.end_tokens))
+    return penalties.MinLengthLogitsProcessor(length, request.ends)
 
 
 def _min_new_tokens(request: ProcessorRequest) -> LogitsProcessor | None:
     count = request.config.min_new_tokens
-    if not count or not request.end_tokens:
+    if not count or not request.ends:
         return None
-    return penalties.MinNewTokensLengthLogitsProcessor(
-        request.prompt_length, count, list(request.end_tokens)
-    )
+    return penalties.MinNewTokensLengthLogitsProcessor(request.prompt_length, count, request.ends)
 
 
 def _prefix(request: ProcessorRequest) -> LogitsProcessor | None:
@@ -149,11 +148,9 @@ def _remove_invalid(request: ProcessorRequest) -> LogitsProcessor | None:
 
 def _decay(request: ProcessorRequest) -> LogitsProcessor | None:
     decay = request.config.exponential_decay_length_penalty
-    if decay is None or not request.end_tokens:
+    if decay is None or not request.ends:
         return None
-    return penalties.ExponentialDecayLengthPenalty(
-        decay, list(request.end_tokens), request.prompt_length
-    )
+    return penalties.ExponentialDecayLengthPenalty(decay, request.ends, request.prompt_length)
 
 
 def _suppress(request: ProcessorRequest) -> LogitsProcessor | None:

@@ -39,10 +39,28 @@ class Strategy(ABC):
     arguments: ClassVar[tuple[str, ...]] = ()
     streams: ClassVar[bool] = True
 
-    def check(self, config: GenerationConfig, arguments: Mapping[str, Any]) -> None:  # noqa: B027
-        """Refuse settings that this strategy cannot follow with a `GenerationError`; called before
-        any forward pass.
+    def check(
+        self, config: GenerationConfig, arguments: Mapping[str, Any], streamer: Any = None
+    ) -> None:
+        """Raise `GenerationError`, before any forward pass, for what this strategy cannot do.
+
+        `arguments` are those arguments of the call that belong to particular strategies.
         """
+        stray = [
+            name
+            for name, value in arguments.items()
+            if value is not None and name not in self.arguments
+        ]
+        if stray:
+            raise GenerationError(
+                f"{', '.join(stray)}: the strategy {type(self).__name__} has no use for it; "
+                "leave it out"
+            )
+        if streamer is not None and not self.streams:
+            raise GenerationError(
+                f"a streamer follows one text as it grows, and {type(self).__name__} changes it: "
+                "set num_beams=1, or pass no streamer"
+            )
 
     def rows_per_prompt(self, config: GenerationConfig) -> int:
         """How many rows of the batch each prompt becomes."""
@@ -56,27 +74,15 @@ class Strategy(ABC):
 def choose(
     config: GenerationConfig, arguments: Mapping[str, Any], name: str | None = None
 ) -> Strategy:
-    """The strategy called `name`, or the one that settings and arguments ask for.
+    """The strategy called `name`, or the one that settings and `arguments` ask for.
 
-    Raises `GenerationError` when nobody provides it, or when it does not take one of the
-    `arguments` that are not None.
+    Raises `GenerationError` when nobody provides it.
     """
     wanted = name or config.get_generation_mode(arguments.get("assistant_model")).value
     try:
-        strategy: Strategy = registry.strategies().load(wanted)()
+        return registry.strategies().load(wanted)()
     except UnknownNameError as error:
         raise GenerationError(_unavailable(wanted, config, arguments)) from error
-    stray = [
-        key
-        for key, value in arguments.items()
-        if value is not None and key not in strategy.arguments
-    ]
-    if stray:
-        raise GenerationError(
-            f"{', '.join(stray)}: the strategy {wanted!r} has no use for it; leave it out"
-        )
-    strategy.check(config, arguments)
-    return strategy
 
 
 def _unavailable(wanted: str, config: GenerationConfig, arguments: Mapping[str, Any]) -> str:

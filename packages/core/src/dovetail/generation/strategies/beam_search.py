@@ -27,9 +27,13 @@ class BeamSearch(Strategy):
 
     streams = False
 
-    def check(self, config: GenerationConfig, arguments: Mapping[str, Any]) -> None:
-        """Refuse a search without limit."""
-        if config.max_length is None and config.max_time is None and config.eos_token_id is None:
+    def check(
+        self, config: GenerationConfig, arguments: Mapping[str, Any], streamer: Any = None
+    ) -> None:
+        """As of every strategy; beams also need a limit."""
+        super().check(config, arguments, streamer)
+        lengths = (config.max_length, config.max_new_tokens)
+        if all(limit is None for limit in (*lengths, config.max_time, config.eos_token_id)):
             raise GenerationError(
                 "beam search has no end: set max_length, max_new_tokens, max_time or eos_token_id"
             )
