@@ -1,5 +1,4 @@
-"""Saving so that a kill, a full disk or a reader in between sees the old state or the new one,
-never a mix.
+"""Saving so that a kill, a full disk or a reader meets the old state or the new, never a mix.
 
 One file is written beside its place, flushed and renamed (`atomic_write`). Files that belong
 together are staged in a folder of their own and published together (`published_folder`), in these
@@ -80,8 +79,7 @@ ABANDONED_SECONDS = 3600
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
-    """Put `data` (text as UTF-8) into the file `path`: all of it, or nothing and the old file
-    stays.
+    """Put `data` (text as UTF-8) into `path`: all of it, or nothing and the old file stays.
 
     Raises OSError, with nothing left behind, when the disk is full or the folder cannot be written.
     """
@@ -157,8 +155,7 @@ def reading(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def fingerprint(path: str | os.PathLike[str]) -> str:
-    """A digest that tells apart two states of a file: of all of it up to a megabyte, else of 64
-    samples.
+    """A digest that tells two states of a file apart, from 64 samples if it is large.
 
     Reading a few hundred kilobytes is enough, because two states of a model differ everywhere.
     """

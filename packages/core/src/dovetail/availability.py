@@ -1,5 +1,4 @@
-"""Which optional packages are installed: ``is_torch_available()``, ``is_vision_available()`` and
-the like.
+"""Which optional packages are installed: ``is_torch_available()`` and the like.
 
 A package is looked for, never imported. Each name of `PACKAGES` gives one function, made when it is
 first asked for.

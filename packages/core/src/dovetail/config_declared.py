@@ -1,5 +1,4 @@
-"""Typed declarations: from the annotations of a class to its fields, constructor arguments and
-aliases."""
+"""Typed declarations: from a class's annotations to its fields, arguments and aliases."""
 
 from __future__ import annotations
 

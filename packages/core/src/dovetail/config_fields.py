@@ -43,8 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers a field may hold: from `low` to `high`, both included unless `open_low`;
-    `finite` refuses infinities."""
+    """Numbers from `low` to `high`, without `low` if `open_low`, without infinities if `finite`."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -64,8 +63,7 @@ class Range:
 
 
 MAX_SIZE = 2**26
-"""No published model has a dimension, vocabulary or position beyond (Llama 4 counts ten million
-positions)."""
+"""No published model has a larger dimension or vocabulary; Llama 4 counts ten million positions."""
 MAX_LAYERS = 2**14
 MAX_LABELS = 2**22
 
@@ -127,8 +125,7 @@ class _Misfit(Exception):
 
 
 def fit(value: Any, annotation: Any, *, owner: str, key: str) -> Any:
-    """`value` as the type `annotation` wants it, or a `ConfigError` naming `owner`, `key`, the
-    value and what is allowed.
+    """`value` as `annotation` wants it, or a `ConfigError` naming `owner`, `key` and value.
 
     >>> fit(8.0, Size, owner="LlamaConfig", key="hidden_size")
     8

@@ -27,8 +27,7 @@ OBSOLETE = (
 def read(
     path_or_repo: str | os.PathLike[str], arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The key values of the config at a folder, file or Hub id, and the `arguments` that finding
-    it did not use."""
+    """The values of the config at a folder, file or Hub id, and the arguments left over."""
     from dovetail import hub
 
     rest = dict(arguments)
@@ -50,8 +49,7 @@ def read(
 
 
 def without_callers_choice(config_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy without what a file may not choose (attention implementations, commits), nested
-    objects included."""
+    """A copy without what a file may not choose, in nested objects either."""
     return {
         name: without_callers_choice(value) if isinstance(value, Mapping) else copy.copy(value)
         for name, value in config_dict.items()
@@ -60,8 +58,7 @@ def without_callers_choice(config_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _for_this_format(names: Any, where: str) -> str | None:
-    """Of files such as ``config.4.0.0.json``, the newest that is meant for readers of our
-    format."""
+    """Of files such as ``config.4.0.0.json``, the newest that our format can read."""
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

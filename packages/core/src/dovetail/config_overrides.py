@@ -42,8 +42,7 @@ def is_key(cls: type[PretrainedConfig], name: str) -> bool:
 def override(
     cls: type[PretrainedConfig], values: Mapping[str, Any], arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """`values` with those `arguments` that are keys of them or of `cls`, by whichever name each
-    goes.
+    """`values` with those `arguments` that are keys of them or of `cls`, by any of their names.
 
     This comes before construction, so derived values follow the arguments and only the final state
     must be valid.

@@ -1,9 +1,9 @@
-"""Rotary settings in configs: both spellings of the field are read, one is stored, and impossible
-ones are refused.
+"""Rotary settings in configs: both spellings are read, one is stored, nonsense is refused.
 
 Files of the 4.x releases hold ``rope_theta`` and ``rope_scaling``; those of 5.x hold
 ``rope_parameters``, which is either one object or one for each kind of layer. Configs store, and
-write, the former: every release reads it."""
+write, the former: every release reads it.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +43,7 @@ FACTOR_LIMIT = Range(1, 2**20)
 
 
 def adopt(values: dict[str, Any], known: AbstractSet[str]) -> None:
-    """Replace 5.x's ``rope_parameters`` in `values` by the fields a config has; `known` are its
-    field and alias names."""
+    """Replace 5.x's ``rope_parameters`` in `values` by the fields and aliases that are `known`."""
     parameters = values.get("rope_parameters")
     if isinstance(parameters, Mapping) and "rope_parameters" not in known and "rope_theta" in known:
         del values["rope_parameters"]
@@ -93,8 +92,7 @@ def combined(config: Any) -> dict[str, Any]:
 
 
 def check(scaling: Mapping[str, Any], owner: str) -> None:
-    """Refuse a ``rope_scaling`` whose type is unknown, or that lacks or garbles one of its
-    parameters."""
+    """Refuse a ``rope_scaling`` of unknown type, or that lacks or garbles a parameter."""
     kind = scaling.get("rope_type", scaling.get("type", "default"))
     if not isinstance(kind, str) or kind not in REQUIRED:
         hint = near_matches(kind, REQUIRED) if isinstance(kind, str) else ""

@@ -1,5 +1,4 @@
-"""What values in a config file mean: names of data types, settings of ``generate``, plain data and
-back."""
+"""What the values in a config file mean: data types, settings of ``generate``, plain data."""
 
 from __future__ import annotations
 
@@ -12,8 +11,7 @@ from dovetail.errors import ConfigError, ConfigTypeError, near_matches
 
 CONFIG_NAME = "config.json"
 FORMAT_VERSION = "4.46.3"
-"""The release of the reference whose file format is written, so that readers of that format know
-how to read it."""
+"""The release of the reference whose file format is written, for readers to know it by."""
 
 GENERATION_DEFAULTS: Mapping[str, Any] = {
     "max_length": 20,
@@ -93,8 +91,7 @@ def is_commit(value: object) -> bool:
 
 
 def dtype_name(value: Any) -> str | None:
-    """The name of a torch data type given as ``torch.float16``, ``"float16"`` or
-    ``"torch.float16"``.
+    """The name of a torch data type given as ``torch.half``, ``"half"`` or ``"torch.half"``.
 
     >>> dtype_name("torch.half")
     'float16'
@@ -111,8 +108,7 @@ def dtype_name(value: Any) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """A copy of `value` as the plain data that JSON can hold, where there is a way to make it
-    so."""
+    """A copy of `value` as plain data that JSON can hold, where there is a way."""
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
     if type(value) in (list, tuple):
@@ -127,8 +123,7 @@ def plain(value: Any) -> Any:
 
 
 def difference(value: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a nested config that differ from its defaults, with its model type if there are
-    any."""
+    """The keys of a nested config that differ from its defaults, and its model type."""
     changed = {
         name: part for name, part in value.items() if name not in default or part != default[name]
     }

@@ -1,5 +1,4 @@
-"""The base of all model configurations: a typed declaration that is read, validated, aliased,
-nested and written back.
+"""The base of all model configurations: a typed declaration, read, validated and written back.
 
 A subclass lists its fields with types and defaults; the constructor, validation and serialization
 follow from them::
@@ -17,7 +16,8 @@ follow from them::
                 )
 
 Keys that no field declares are kept as attributes and written back. Nothing in a config is
-imported or executed."""
+imported or executed.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transf
 
 from dovetail import config_files, config_rope
 from dovetail.atomic import atomic_write
-from dovetail.config_declared import RESERVED, Declared
+from dovetail.config_attributes import Attributes
+from dovetail.config_declared import RESERVED
 from dovetail.config_fields import (
     AnyFloat,
     Fraction,
@@ -70,7 +71,7 @@ from dovetail.logging import get_logger
 from dovetail.pushing import PushToHubMixin
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 __all__ = [
     "CONFIG_NAME",
@@ -101,17 +102,16 @@ PROBLEM_TYPES = Literal["regression", "single_label_classification", "multi_labe
 
 
 @dataclass_transform()
-class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
-    """What every model configuration has in common; see the module's docstring for how to declare
-    one.
+class PretrainedConfig(PushToHubMixin, Attributes, keywords_only=True):
+    """What all model configurations have in common; the module says how to declare one.
 
     Arguments are the fields, by position in the order of declaration or by name, and any further
     key, which is kept. Raises `ConfigError` for a value that cannot be and `ConfigTypeError` for
-    one of a wrong type."""
+    one of a wrong type.
+    """
 
     model_type: ClassVar[str] = ""
     base_config_key: ClassVar[str] = ""
-    sub_configs: ClassVar[Mapping[str, Any]] = {}
     is_composition: ClassVar[bool] = False
     has_no_defaults_at_init: ClassVar[bool] = False
     keys_to_ignore_at_inference: ClassVar[list[str]] = []
@@ -163,8 +163,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         self.validate()
 
     def derive(self) -> None:
-        """Fill in what follows from other fields; called once, when all are set. Override in
-        subclasses."""
+        """Fill in what follows from other fields, once they are set. Override in subclasses."""
 
     def check(self) -> None:
         """Refuse fields that contradict each other with a `ConfigError`. Override in subclasses."""
@@ -187,8 +186,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         self.check()
 
     def _set_hidden(self, values: dict[str, Any]) -> Any:
-        """Set what is no field of the model; returns the attention implementation asked for, for
-        later."""
+        """Set what is no field; returns the attention implementation, which comes later."""
         dtypes = [values.pop(name, None) for name in ("dtype", "torch_dtype")]
         self.torch_dtype = next((dtype for dtype in dtypes if dtype is not None), None)
         names = [values.pop(name, None) for name in ("name_or_path", "_name_or_path")]
@@ -219,30 +217,8 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
             except ConfigError as failure:
                 raise type(failure)(f"{type(self).__name__}, in {name}: {failure}") from failure
 
-    def _set_labels(self, values: dict[str, Any]) -> None:
-        id2label, label2id = values.pop("id2label", None), values.pop("label2id", None)
-        num_labels = values.pop("num_labels", None)
-        if not id2label:
-            self.num_labels = 2 if num_labels is None else num_labels
-            if label2id is not None:
-                self.label2id = _mapping(label2id, self, "label2id")
-            return
-        self.id2label = integer_keys(
-            _mapping(id2label, self, "id2label"), type(self).__name__, "id2label"
-        )
-        reverse = {label: index for index, label in self.id2label.items()}
-        self.label2id = reverse if label2id is None else _mapping(label2id, self, "label2id")
-        if num_labels is not None and num_labels != len(self.id2label):
-            logger.warning(
-                "%s: num_labels=%s but id2label names %d labels; num_labels is ignored.",
-                type(self).__name__,
-                num_labels,
-                len(self.id2label),
-            )
-
     def _set_unknown(self, name: str, value: Any) -> None:
-        """Keep a key that no field declares, unless it would hide one of the config's own
-        methods."""
+        """Keep a key that no field declares, unless it would hide a method of the config."""
         found = inspect.getattr_static(type(self), name, None)
         if name in RESERVED:
             self.__dict__[name] = value
@@ -257,99 +233,8 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
             )
         setattr(self, name, value)
 
-    # --- values with a meaning of their own ---
-
-    @property
-    def torch_dtype(self) -> torch.dtype | None:
-        """The data type of the checkpoint; set it by ``torch.dtype`` or by name."""
-        name = self.__dict__.get("torch_dtype")
-        if name is None:
-            return None
-        import torch
-
-        return getattr(torch, name)
-
-    @torch_dtype.setter
-    def torch_dtype(self, value: torch.dtype | str | None) -> None:
-        self.__dict__["torch_dtype"] = dtype_name(value)
-
-    @property
-    def dtype(self) -> torch.dtype | None:
-        """`torch_dtype` under its newer name."""
-        return self.torch_dtype
-
-    @dtype.setter
-    def dtype(self, value: torch.dtype | str | None) -> None:
-        self.torch_dtype = value
-
-    @property
-    def name_or_path(self) -> str:
-        """The folder or Hub id this config was loaded from."""
-        return self.__dict__.get("_name_or_path", "")
-
-    @name_or_path.setter
-    def name_or_path(self, value: str | os.PathLike[str]) -> None:
-        self.__dict__["_name_or_path"] = str(value)
-
-    @property
-    def use_return_dict(self) -> bool:
-        """Whether models return `ModelOutput` rather than tuples."""
-        return self.return_dict and not self.torchscript
-
-    @property
-    def num_labels(self) -> int:
-        """How many classes a classification head tells apart; setting it renames the labels when
-        their number differs."""
-        return len(self.id2label)
-
-    @num_labels.setter
-    def num_labels(self, value: int) -> None:
-        count = fit(value, LabelCount, owner=type(self).__name__, key="num_labels")
-        if self.__dict__.get("id2label") is None or len(self.id2label) != count:
-            self.id2label = {index: f"LABEL_{index}" for index in range(count)}
-            self.label2id = {label: index for index, label in self.id2label.items()}
-
-    @property
-    def rope_parameters(self) -> dict[str, Any]:
-        """``rope_theta`` and ``rope_scaling`` in one object, as the 5.x releases have them."""
-        if "rope_parameters" in self.__dict__:
-            return self.__dict__["rope_parameters"]
-        if not hasattr(self, "rope_theta"):
-            raise AttributeError(
-                f"{type(self).__name__} has no rotary embedding, so no 'rope_parameters'"
-            )
-        return config_rope.combined(self)
-
-    @rope_parameters.setter
-    def rope_parameters(self, value: dict[str, Any] | None) -> None:
-        changed = {"rope_parameters": value}
-        config_rope.adopt(changed, self._known())
-        own = changed.pop("rope_parameters", None)
-        if own is not None or not changed:
-            self.__dict__["rope_parameters"] = own
-        for name, part in changed.items():
-            setattr(self, name, part)
-
-    @property
-    def _attn_implementation(self) -> Any:
-        return self.__dict__.get("_attn_implementation_internal")
-
-    @_attn_implementation.setter
-    def _attn_implementation(self, value: str | Mapping[str, str] | None) -> None:
-        """One name for the whole model, or ``{"": ..., "text_config": ...}`` for its parts."""
-        parts = value if isinstance(value, Mapping) else {}
-        self.__dict__["_attn_implementation_internal"] = parts.get("") if parts else value
-        for name in type(self).sub_configs:
-            sub, wanted = (
-                getattr(self, name, None),
-                parts.get(name, parts.get("")) if parts else value,
-            )
-            if isinstance(sub, PretrainedConfig) and wanted is not None:
-                sub._attn_implementation = wanted
-
     def get_text_config(self, decoder: bool = False) -> PretrainedConfig:
-        """The part that describes the text model (`decoder`: the one which generates), or the
-        config itself.
+        """The config of the text part (`decoder`: of the one which generates), or this one.
 
         Raises ValueError when there are several.
         """
@@ -366,8 +251,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         return getattr(self, found[0]) if found else self
 
     def _get_non_default_generation_parameters(self) -> dict[str, Any]:
-        """The settings of ``generate`` this config carries, where they differ from its class's
-        defaults."""
+        """The settings of ``generate`` in this config that are not its class's defaults."""
         text_config = self.get_text_config(decoder=True)
         defaults = dict(GENERATION_DEFAULTS) | _class_defaults(type(text_config))
         found = {name: getattr(text_config, name, None) for name in GENERATION_DEFAULTS}
@@ -390,11 +274,11 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         revision: str = "main",
         **kwargs: Any,
     ) -> Any:
-        """The config in a folder, a JSON file or a Hub repository; further arguments replace its
-        values.
+        """The config in a folder, a JSON file or a Hub repository, changed by the arguments.
 
         With ``return_unused_kwargs=True`` the result is the config and the arguments that name no
-        key of it."""
+        key of it.
+        """
         kwargs |= {
             "cache_dir": cache_dir,
             "force_download": force_download,
@@ -429,8 +313,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
     def get_config_dict(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The raw key values of a config file, and the arguments that were not needed to find
-        it."""
+        """The raw values of a config file, and the arguments not needed to find it."""
         return config_files.read(pretrained_model_name_or_path, kwargs)
 
     @classmethod
@@ -471,8 +354,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
         }
 
     def to_diff_dict(self) -> dict[str, Any]:
-        """The key values that a reader could not guess: those which differ from the defaults of
-        base or class."""
+        """The values a reader could not guess: those unlike the defaults of base or class."""
         base, own = _class_defaults(PretrainedConfig), _class_defaults(type(self))
         result = {}
         for name, value in self.to_dict().items():
@@ -509,8 +391,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any
     ) -> None:
-        """Write ``config.json`` into a folder, and with `push_to_hub` upload it (see
-        `PushToHubMixin`)."""
+        """Write ``config.json`` into a folder; `push_to_hub` uploads it, with `kwargs`."""
         self.validate()
         misplaced = self._get_non_default_generation_parameters()
         if misplaced:
@@ -539,8 +420,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
             setattr(self, name, value)
 
     def update_from_string(self, update_str: str) -> None:
-        """Set keys from text such as ``"n_embd=10,scale_attn_weights=false"``, each read as the
-        type it has now."""
+        """Set keys from text such as ``"n_embd=10,is_decoder=true"``, each as its present type."""
         for pair in update_str.split(","):
             name, found, text = pair.partition("=")
             if not found or not hasattr(self, name):
@@ -552,8 +432,7 @@ class PretrainedConfig(PushToHubMixin, Declared, keywords_only=True):
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str | type = "AutoConfig") -> None:
-        """Mark a class of your own as one that `AutoConfig` is to find; its source is saved with
-        the config."""
+        """Let `AutoConfig` find a class of your own; its source is saved with the config."""
         from dovetail import auto
 
         name = auto_class if isinstance(auto_class, str) else auto_class.__name__
@@ -591,7 +470,3 @@ def _sub_config_class(kind: Any, value: Mapping[str, Any]) -> type[PretrainedCon
             raise ConfigError(f"model_type={model_type!r} must name the architecture of this part.")
         kind = registry.models().get(model_type).config
     return registry.resolve(kind)
-
-
-def _mapping(value: Any, config: PretrainedConfig, key: str) -> dict[Any, Any]:
-    return fit(value, dict[Any, Any], owner=type(config).__name__, key=key)

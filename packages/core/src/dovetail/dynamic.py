@@ -218,8 +218,7 @@ def _import(name: str, repo: str) -> ModuleType:
 
 
 def custom_object_save(obj: Any, folder: str | os.PathLike[str], config: Any = None) -> list[str]:
-    """Copy the source of an object's class into `folder`, and name it in the ``auto_map`` of
-    `config`.
+    """Copy the source of `obj`'s class into `folder`, and name it in `config`'s ``auto_map``.
 
     `config` is a config, a dictionary or a list of them. Returns the names of the files written.
     """
@@ -231,8 +230,7 @@ def custom_object_save(obj: Any, folder: str | os.PathLike[str], config: Any = N
 
 
 def copy_module(cls: type, folder: str | os.PathLike[str]) -> str:
-    """Copy the module that defines `cls`, and those it imports relatively; returns its name
-    there."""
+    """Copy the module of `cls` and those it imports relatively; returns its name there."""
     for name, source in _sources(cls).items():
         atomic_write(Path(folder) / name, source)
     return cls.__module__.rpartition(".")[2]

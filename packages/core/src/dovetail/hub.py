@@ -117,8 +117,7 @@ def cached_file(
 def cached_files(
     path_or_repo: str | os.PathLike[str], filenames: Iterable[str], **options: Any
 ) -> list[str]:
-    """The paths of several files, in order, several being fetched at a time; `options` as in
-    `cached_file`."""
+    """The paths of several files, in order, fetched in parallel; `options` as in `cached_file`."""
 
     def locate(name: str) -> str:
         return str(cached_file(path_or_repo, name, **options))
@@ -252,8 +251,7 @@ def _ask(wanted: _Wanted, cached: str | None, force: bool) -> str:
 
 
 def _commit_at(url: str, token: str | bool | None) -> str | None:
-    """The commit that serves `url` now; at most ``HF_HUB_ETAG_TIMEOUT`` seconds, however slowly
-    the Hub answers."""
+    """The commit that serves `url`; takes at most ``HF_HUB_ETAG_TIMEOUT`` seconds in all."""
     from huggingface_hub import constants, get_hf_file_metadata
 
     answer: list[Any] = []

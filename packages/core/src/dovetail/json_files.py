@@ -1,5 +1,4 @@
-"""Reading JSON that a stranger wrote: bounded in size and depth, no duplicated keys, one clear
-error."""
+"""Reading JSON that a stranger wrote: bounded, without duplicated keys, with one clear error."""
 
 from __future__ import annotations
 
@@ -18,8 +17,7 @@ INFINITIES = {"Infinity": float("inf"), "-Infinity": float("-inf")}
 def read_json_object(
     path: str | Path, *, max_bytes: int = MAX_BYTES, error: type[DovetailError] = ConfigError
 ) -> dict[str, Any]:
-    """The object in the JSON file at `path`; anything else raises `error`, naming the file and the
-    fault."""
+    """The object in the JSON file at `path`; anything else raises `error`, which names it."""
     path = Path(path)
     try:
         with path.open("rb") as file:

@@ -1,5 +1,4 @@
-"""Dovetail's own loggers: ``get_logger(__name__)``, a verbosity for all of them, and the progress
-bar switch.
+"""Dovetail's loggers, one verbosity for all of them, and the switch of progress bars.
 
 Everything hangs below the standard logger ``"dovetail"``. Messages reach the application's
 handlers when it has any, otherwise standard error. The environment variable ``DOVETAIL_VERBOSITY``
@@ -90,8 +89,7 @@ _fallback = _FallbackHandler()
 
 
 def get_logger(name: str | None = None) -> Logger:
-    """The logger of a module; names outside ``dovetail`` are put below it, so that one verbosity
-    rules them all."""
+    """The logger of a module, below ``dovetail`` so that one verbosity rules them all."""
     root = _root()
     if name is None or name == ROOT:
         return root

@@ -17,8 +17,7 @@ def safe_join(
     where: str = "",
     error: type[DovetailError] = CheckpointError,
 ) -> Path:
-    """The path of the file `name` within `folder`, for every name that a file, not the caller,
-    gave.
+    """The path of `name`, which a file and not the caller gave, within `folder`.
 
     Absolute names, ``..``, drive letters, backslashes, control characters and links that lead
     outside are refused with `error`; `where` says which file gave the name. Links into the store

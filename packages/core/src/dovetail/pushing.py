@@ -41,8 +41,7 @@ class PushToHubMixin:
         commit_description: str | None = None,
         tags: list[str] | None = None,
     ) -> Any:
-        """Save into a folder and upload it as one commit to the repository `repo_id`, made if need
-        be.
+        """Save and upload as one commit to the repository `repo_id`, which is made if need be.
 
         The folder is a temporary one, unless a folder named like the repository exists or
         `use_temp_dir` is False. Returns the client's ``CommitInfo``.
@@ -83,8 +82,7 @@ class PushToHubMixin:
         commit_description: str | None = None,
         tags: Iterable[str] | None = None,
     ) -> Any:
-        """Upload `folder`, or only the `files` of it, as one commit; the repository defaults to
-        the folder's name."""
+        """Upload `folder`, or `files` of it, as one commit to `repo_id` (default: its name)."""
         from huggingface_hub import HfApi
 
         api = HfApi(library_name="dovetail", token=token)
@@ -129,8 +127,7 @@ def _kind(saved: object) -> str:
 
 
 def _tag(folder: Path, repo: str, tags: Iterable[str], token: bool | str | None) -> None:
-    """Add `tags` to the model card in `folder`, which starts as the repository's own if it has
-    one."""
+    """Add `tags` to the model card in `folder`, at first the repository's own if it has one."""
     from huggingface_hub import ModelCard, ModelCardData
     from huggingface_hub.errors import EntryNotFoundError
 
