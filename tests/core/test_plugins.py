@@ -58,7 +58,7 @@ BROKEN = {
     "raises": ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
     "exits": ("raise SystemExit(3)", "SystemExit: 3"),
     "imports what is missing": ("import acme_absent", "No module named 'acme_absent'"),
-    "is no Python": ("def (", "SyntaxError"),
+    "is no Python": ("def (", "acme_broken.py:3)"),
     "has an unprintable error": (
         """
         class Odd(Exception):
@@ -97,6 +97,18 @@ BROKEN = {
     "returns a malformed target": (
         "@hookimpl\ndef dovetail_tools(): return [ToolDeclaration('a', 'acme.tool.Tool')]",
         "with the target 'acme.tool.Tool'",
+    ),
+    "forgets a comma": (
+        "@hookimpl\ndef dovetail_tools(): return [ToolDeclaration('a', 'b:C', overrides=('d'))]",
+        "declares overrides='d'; it is to be a tuple",
+    ),
+    "returns a list for a mapping": (
+        "@hookimpl\ndef dovetail_models(): return [ModelDeclaration('a', 'b:C', auto=['b:D'])]",
+        "declares auto=['b:D']; it is to be a Mapping",
+    ),
+    "exports a name that is none": (
+        "@hookimpl\ndef dovetail_names(): return [NamesDeclaration({3: 'b:D'})]",
+        "declares the name 3",
     ),
     "returns a name that is none": (
         "@hookimpl\ndef dovetail_tools(): return [ToolDeclaration(None, 'a:B')]",
@@ -198,6 +210,16 @@ def test_what_loading_took_is_kept(install, host):
 def test_a_plugin_that_asks_for_plugin_names_while_loading_is_told_so(install, host):
     install("acme-eager", "from dovetail import LlamaForCausalLM")
     assert "while plugins were being discovered" in status(host, "eager").reason
+
+
+def test_a_core_that_is_not_installed_has_an_unknown_version(monkeypatch):
+    import importlib_metadata
+
+    def absent(name):
+        raise importlib_metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib_metadata, "distribution", absent)
+    assert discovery.core_version.__wrapped__() == "0+unknown"
 
 
 # Choices

@@ -252,7 +252,8 @@ def _check_declaration(item: object, kind: type[Declaration], hook: str) -> None
             f"Hook {hook} returned a list with {type(item).__name__} {quoted(item)}; "
             f"each item is to be a {kind.__name__}."
         )
-    for key in item.keys:
+    _check_containers(item, hook)
+    for key in (*item.keys, *item.overrides, *item.exports):
         if not (isinstance(key, str) and key):
             raise PluginLoadError(f"Hook {hook} declares the name {key!r}; a name is a string.")
     for target in targets(item):
@@ -260,6 +261,18 @@ def _check_declaration(item: object, kind: type[Declaration], hook: str) -> None
             raise PluginLoadError(
                 f"Hook {hook} declares {quoted(item)} with the target {target!r}; "
                 'targets are strings such as "package.module:Name".'
+            )
+
+
+def _check_containers(item: Declaration, hook: str) -> None:
+    """Refuse ``overrides="a"`` for ``overrides=("a",)``, which would be read letter by letter."""
+    for field_ in fields(item):
+        value = getattr(item, field_.name)
+        word = str(field_.type).partition("[")[0]
+        expected = {"tuple": (tuple, list), "Mapping": (Mapping,)}.get(word)
+        if expected is not None and not isinstance(value, expected):
+            raise PluginLoadError(
+                f"Hook {hook} declares {field_.name}={value!r}; it is to be a {word}."
             )
 
 
@@ -334,17 +347,27 @@ def _cause(error: BaseException) -> str:
     """One line: the error and where it was raised; the message alone for our own errors."""
     if isinstance(error, PluginLoadError):
         return str(error)
-    text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1][:300]
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its message cannot be printed)"
+    text = f"{type(error).__name__}: {text}".splitlines()[0][:300]
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
+    places = [f"{f.filename}:{f.lineno}" for f in frames if not f.filename.startswith("<frozen")]
+    if isinstance(error, SyntaxError):
+        places.append(f"{error.filename}:{error.lineno}")
+    return f"{text} ({places[-1]})" if places else text
 
 
 @cache
 def core_version() -> str:
-    """The version of the installed core."""
+    """The version of the installed core; ``0+unknown`` where it runs without being installed."""
     import importlib_metadata
 
-    return _distribution(importlib_metadata.distribution("dovetail"))[1]
+    try:
+        return _distribution(importlib_metadata.distribution("dovetail"))[1]
+    except importlib_metadata.PackageNotFoundError:
+        return "0+unknown"
 
 
 def canonical(name: str) -> str:
