@@ -92,9 +92,8 @@ class GenerationMixin:
         config, model_kwargs = self._prepare_generation_config(generation_config, **kwargs)
         strategy = choose(config, arguments, custom_generate)
         strategy.check(config, arguments, streamer)
-        taken = {
-            name: model_kwargs.pop(name) for name in strategy.arguments if name in model_kwargs
-        }
+        own = model_kwargs.keys() & set(strategy.arguments)
+        arguments |= {name: model_kwargs.pop(name) for name in own}
         prompts.check_model_kwargs(self, model_kwargs)
         prompt, model_kwargs = self._prepare_prompt(inputs, config, model_kwargs)
         settle_lengths(config, prompt.length, prompt.embedded, kwargs.get("max_length") is not None)
