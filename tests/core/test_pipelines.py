@@ -243,6 +243,20 @@ def test_results_need_no_gradients_and_can_have_them(pipe):
     (outputs["sum"] * torch.ones(4, requires_grad=True)).sum().backward()
 
 
+def test_tensors_are_moved_however_they_are_nested(pipe):
+    pipe.device = torch.device("meta")
+    output = BaseModelOutputWithPast(
+        last_hidden_state=torch.ones(1), hidden_states=(torch.ones(1),)
+    )
+    moved = pipe.ensure_tensor_on_device(a=torch.ones(1), b=[torch.ones(1), "x"], c=output, d=3)
+    assert moved["a"].is_meta
+    assert moved["b"][0].is_meta
+    assert moved["b"][1] == "x"
+    assert type(moved["c"]) is BaseModelOutputWithPast
+    assert moved["c"].hidden_states[0].is_meta
+    assert moved["d"] == 3
+
+
 def test_model_is_put_into_evaluation_mode_and_type(pipe):
     model = Summing().train()
     made = SumPipeline(model, tokenizer=Letters(), torch_dtype="bfloat16")
@@ -330,6 +344,10 @@ def test_collation_of_frames_and_of_equal_shapes():
 
 
 def test_collation_refuses_what_does_not_stack():
+    with pytest.raises(PipelineError, match=r"'input_ids' of one input has the shape \(2, 3\)"):
+        PadCollate({})([item(1), {"input_ids": torch.ones(2, 3)}])
+    with pytest.raises(PipelineError, match=r"shape \(\)"):
+        PadCollate({})([{"score": torch.tensor(1.0)}] * 2)
     with pytest.raises(PipelineError, match="different keys"):
         PadCollate({})([item(1), item(1, extra=1)])
     pictures = [{"pixel_values": torch.ones(1, 3, 2, n)} for n in (2, 3)]

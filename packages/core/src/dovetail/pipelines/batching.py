@@ -204,6 +204,13 @@ class PadCollate:
     def _column(self, key: str, values: list[Any]) -> Any:
         if not isinstance(values[0], Tensor):
             return values
+        odd = next((value for value in values if value.dim() == 0 or len(value) != 1), None)
+        if odd is not None:
+            raise PipelineError(
+                f"The tensor {key!r} of one input has the shape {tuple(odd.shape)}; to go into a "
+                "batch it needs a leading dimension of 1. Make `preprocess` add it, or call the "
+                "pipeline with batch_size=1."
+            )
         if len({value.shape[1:] for value in values}) == 1:
             return torch.cat(values)
         if len({value.shape[2:] for value in values}) > 1:
