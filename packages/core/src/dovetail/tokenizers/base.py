@@ -13,7 +13,7 @@ from dovetail.errors import TokenizerError, TokenizerTypeError, near_matches
 from dovetail.logging import get_logger
 from dovetail.tokenizers.assembly import AssemblyMixin
 from dovetail.tokenizers.backend import Backend, Padding, Settings, Truncation
-from dovetail.tokenizers.chat import ChatMixin
+from dovetail.tokenizers.chat import ChatMixin, named_templates
 from dovetail.tokenizers.encoding import BatchEncoding
 from dovetail.tokenizers.files import FilesMixin
 from dovetail.tokenizers.inputs import bad_text, check_text
@@ -76,9 +76,7 @@ class PreTrainedTokenizerBase(
         self.model_input_names = list(kwargs.pop("model_input_names", self.model_input_names))
         self.clean_up_tokenization_spaces = bool(kwargs.pop("clean_up_tokenization_spaces", False))
         self.split_special_tokens = bool(kwargs.pop("split_special_tokens", False))
-        self.chat_template = kwargs.pop("chat_template", None)
-        if isinstance(self.chat_template, list | tuple):
-            self.chat_template = {entry["name"]: entry["template"] for entry in self.chat_template}
+        self.chat_template = named_templates(kwargs.pop("chat_template", None))
         self._in_target_context_manager = False
         self.verbose = False
         super().__init__(**kwargs)

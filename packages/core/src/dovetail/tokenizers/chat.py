@@ -120,6 +120,19 @@ class ChatMixin(SpecialTokensMixin):
         return own
 
 
+def named_templates(value: Any) -> str | dict[str, str] | None:
+    """A `chat_template` as files hold it: one text, or a list of names and texts."""
+    if isinstance(value, list | tuple) and all(isinstance(one, Mapping) for one in value):
+        value = {one.get("name"): one.get("template") for one in value}
+    texts = [*value, *value.values()] if isinstance(value, dict) else [value]
+    if value is None or all(isinstance(text, str) for text in texts):
+        return value
+    raise TemplateError(
+        f"chat_template={value!r:.80} is neither a text nor named texts: pass a str, a dict of "
+        "names and str, or a list of {'name': ..., 'template': ...}."
+    )
+
+
 def _check_options(
     tokenize: bool, return_dict: bool, mask: bool, prompt: bool, resume: bool
 ) -> None:

@@ -36,7 +36,13 @@ SLOW_FILES = (
     {"vocab_file": "vocab.txt"},
 )
 """What a class without a format of its own looks for when there is no ``tokenizer.json``."""
-FETCHING = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
+SETTINGS_FILES = (
+    "tokenizer_config_file",
+    "special_tokens_map_file",
+    "added_tokens_file",
+    "chat_template_file",
+)
+"""Those of a tokenizer's files that hold no vocabulary."""
 CALLERS = (
     "use_fast",
     "tokenizer_type",
@@ -114,34 +120,21 @@ class FilesMixin(PushToHubMixin, VocabularyMixin):
         files = _locate(cls, source, fetching)
         files |= {name: kwargs.pop(name) for name in list(kwargs) if name in cls.vocab_files_names}
         settings = _read_settings(files, kwargs)
-        vocabulary = {name: path for name, path in files.items() if path and name.endswith("_file")}
-        for name in (
-            "tokenizer_config_file",
-            "special_tokens_map_file",
-            "added_tokens_file",
-            "chat_template_file",
-        ):
-            vocabulary.pop(name, None)
+        vocabulary = {
+            name: path for name, path in files.items() if path and name not in SETTINGS_FILES
+        }
         if not vocabulary and not init_inputs and not cls.builds_without_files():
             raise HubError(
                 f"{source} holds no tokenizer that {cls.__name__} can load: none of "
                 f"{', '.join(sorted({TOKENIZER_FILE, *cls.vocab_files_names.values()}))} is there. "
-                "Check the name, or "
-                "build the tokenizer and save it there first."
+                "Check the name, or build the tokenizer and save it there first."
             )
         settings.setdefault("name_or_path", source)
+        build: Any = cls
         try:
-            build: Any = cls
             tokenizer = build(*init_inputs, **vocabulary, **settings)
-        except DovetailError:
-            raise
         except (TypeError, ValueError, KeyError, AttributeError) as failure:
-            where = files.get("tokenizer_config_file") or source
-            raise TokenizerError(
-                f"{where}: {cls.__name__} cannot be made with these settings: {failure}. Correct "
-                "the file, or load it "
-                "with the class that it was written by."
-            ) from failure
+            raise _located(failure, cls, files, source) from failure
         tokenizer.init_inputs = init_inputs
         return tokenizer
 
@@ -323,6 +316,21 @@ def _locate(cls: type[FilesMixin], source: str, fetching: dict[str, Any]) -> dic
         if found["vocab_file"]:
             return files | found
     return files
+
+
+def _located(
+    failure: Exception, cls: type, files: Mapping[str, str | None], source: str
+) -> DovetailError:
+    """`failure` of a constructor, with the file it comes from."""
+    where = files.get("tokenizer_config_file") or source
+    if not isinstance(failure, DovetailError):
+        return TokenizerError(
+            f"{where}: {cls.__name__} cannot be made with these settings: {failure}. Correct the "
+            "file, or load it with the class that it was written by."
+        )
+    if any(path and str(path) in str(failure) for path in files.values()):
+        return failure
+    return TokenizerError(f"{where}: {failure}")
 
 
 def _read_settings(files: Mapping[str, str | None], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -184,6 +184,7 @@ def check_method(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> None:
     """Refuse a call of a built-in type's method that is unbounded, or unknown to be bounded."""
+    function = getattr(function, "__wrapped__", function)  # the sandbox wraps str.format
     owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
     if isinstance(owner, str):
         if name in GUARDED_METHODS:
