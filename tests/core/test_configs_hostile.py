@@ -164,6 +164,8 @@ HOSTILE = [
 WATCHER = """
 import json, os, sys
 from pathlib import Path
+import dovetail
+from dovetail.auto import AutoConfig
 from dovetail.configs import PretrainedConfig
 from dovetail.errors import DovetailError
 
@@ -183,6 +185,8 @@ def watch(event, args):
         return
     if event == "open" and isinstance(args[0], str) and args[0].startswith(str(base)):
         return
+    if event == "open" and str(args[0]).startswith(os.path.dirname(dovetail.__file__)):
+        return
     if event == "import" and args[0].split(".")[0].startswith("dovetail"):
         return
     seen.append((event, repr(args)[:200]))
@@ -194,17 +198,26 @@ for round in range(2):  # the first only imports what reading a config needs
     for folder in sorted(base.iterdir()):
         if not folder.is_dir():
             continue
-        watching = round == 1
-        try:
-            config = Nested.from_pretrained(str(folder))
-            config.to_dict(), repr(config), config.get_text_config()
-            outcome = "loaded"
-        except DovetailError as error:
-            outcome = type(error).__name__
-        finally:
-            watching = False
-        outcomes.append(outcome)
-print(json.dumps({"seen": seen, "outcomes": outcomes}))
+        for cls in (Nested, AutoConfig):
+            watching = round == 1
+            try:
+                config = cls.from_pretrained(str(folder))
+                config.to_dict(), repr(config), config.get_text_config()
+                outcome = "loaded"
+            except DovetailError as error:
+                outcome = type(error).__name__
+            finally:
+                watching = False
+            outcomes.append(outcome)
+result = {"seen": list(seen), "outcomes": outcomes, "ran": Path(sys.argv[2]).exists()}
+watching = True
+try:
+    AutoConfig.from_pretrained(str(base / "0"), trust_remote_code=True)
+except DovetailError:
+    pass
+watching = False
+result["control"] = len(seen) > len(result["seen"]) and Path(sys.argv[2]).exists()
+print(json.dumps(result))
 """
 
 
@@ -221,7 +234,7 @@ def test_hostile_configs_do_nothing(tmp_path):
         (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     (base / "secret.json").write_text('{"secret": 1}')
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(WATCHER), str(base)],
+        [sys.executable, "-c", textwrap.dedent(WATCHER), str(base), str(marker)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -231,7 +244,8 @@ def test_hostile_configs_do_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["seen"] == []
-    assert not marker.exists()
+    assert not result["ran"]
+    assert result["control"], "with consent the code runs, and the hook sees it"
     assert "loaded" in result["outcomes"]
     assert "secret" not in done.stdout
 
