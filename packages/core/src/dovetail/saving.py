@@ -96,11 +96,11 @@ def save_pretrained(
                 f"The weights could not be written into {os.fspath(save_directory)}: {error}. "
                 "What was there before is unchanged."
             ) from error
+        _save_custom_code(model, staging)  # before the config, in which it is named
         model.config.save_pretrained(staging)
         if getattr(model, "generation_config", None) is not None:
             # Not save_pretrained, which refuses idle settings: they are no reason to lose weights.
             model.generation_config.to_json_file(staging / GENERATION_CONFIG_NAME)
-        _save_custom_code(model, staging)
     if push_to_hub:
         tags = kwargs.pop("tags", None) or getattr(model, "model_tags", None)
         model._upload_folder(save_directory, token=token, tags=tags, **kwargs)

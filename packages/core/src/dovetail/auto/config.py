@@ -59,7 +59,7 @@ class AutoConfig:
         source = pretrained_model_name_or_path
         values, unused = PretrainedConfig.get_config_dict(source, **kwargs)
         model_type = values.get("model_type")
-        local = model_type in registry.models()
+        local = isinstance(model_type, str) and model_type in registry.models()
         own = remote.find(
             "AutoConfig",
             values.get("auto_map"),

@@ -44,6 +44,9 @@ class RemoteCode:
         from dovetail.dynamic import get_class_from_dynamic_module, resolve_trust_remote_code
 
         resolve_trust_remote_code(self.trust, str(source), local, True)
-        return get_class_from_dynamic_module(
+        found = get_class_from_dynamic_module(
             reference, source, code_revision=self.code_revision, **where
         )
+        if hasattr(found, "register_for_auto_class"):
+            found.register_for_auto_class(name)  # saving takes the code along
+        return found
