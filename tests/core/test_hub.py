@@ -298,6 +298,19 @@ def test_what_is_not_cached_fails_soon_although_the_hub(server, monkeypatch, fau
     assert time.monotonic() - started < 4
 
 
+def test_a_slow_hub_is_not_asked_about_every_file(server, monkeypatch, caplog):
+    for name in ("config.json", "model.safetensors"):
+        hub.cached_file(MODEL, name)
+    monkeypatch.setattr(hub, "SLOW_SECONDS", 0.1)
+    server.delay = 0.3
+    server.requests.clear()
+    for name in ("config.json", "model.safetensors", "config.json"):
+        hub.cached_file(MODEL, name)
+    assert server.asked_for("config.json") == ["HEAD"]
+    assert len(server.requests) == 1
+    assert "seconds to answer. For 60 seconds, cached files are used unchecked" in caplog.text
+
+
 def test_a_hub_that_recovers_is_asked_again(server, monkeypatch):
     hub.cached_file(MODEL, "config.json")
     server.status = 503
@@ -357,6 +370,12 @@ def test_local_files_only_does_the_same(server):
     server.requests.clear()
     assert hub.cached_file(MODEL, "config.json", local_files_only=True) == path
     assert server.requests == []
+
+
+def test_a_forced_download_needs_the_network(server):
+    hub.cached_file(MODEL, "config.json")
+    with pytest.raises(HubError, match="Leave out force_download"):
+        hub.cached_file(MODEL, "config.json", force_download=True, local_files_only=True)
 
 
 def test_another_cached_revision_is_suggested(server, monkeypatch):

@@ -40,6 +40,8 @@ logger = get_logger(__name__)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SILENCE_SECONDS = 60.0
 """For how long a Hub that did not answer is not asked again about files that are cached."""
+SLOW_SECONDS = 3.0
+"""How long one answer may take before the Hub counts as too slow to be asked about every file."""
 PARALLEL_DOWNLOADS = 4
 
 _unreachable: dict[str, float] = {}
@@ -186,6 +188,11 @@ def _from_hub(wanted: _Wanted, force: bool, local_only: bool, *, optional: bool)
     if local_only or constants.HF_HUB_OFFLINE:
         if cached is not None:
             return cached
+        if force:
+            raise HubError(
+                f"{wanted} cannot be downloaded anew: the Hub may not be asked (HF_HUB_OFFLINE or "
+                "local_files_only). Leave out force_download, or allow the network."
+            )
         raise _not_cached(wanted, optional)
     if _left_alone(constants.ENDPOINT) and (cached is not None or _may_be_absent(wanted, optional)):
         if cached is not None:
@@ -221,20 +228,10 @@ class _Unanswered(Exception):
 
 def _ask(wanted: _Wanted, cached: str | None, force: bool) -> str:
     """Ask the Hub for the newest state of the file, and fetch it unless it is the cached one."""
-    from huggingface_hub import constants, hf_hub_download, hf_hub_url
+    from huggingface_hub import constants, hf_hub_download
 
-    if cached is not None or constants.ENDPOINT not in _reached:
-        url = hf_hub_url(
-            wanted.repo, wanted.filename, repo_type=wanted.repo_type, revision=wanted.revision
-        )
-        try:
-            commit = _explained(lambda: _commit_at(url, wanted.token), wanted)
-        except _Absent:  # the download below says so too, and remembers it in the cache
-            commit = None
-        _reached.add(constants.ENDPOINT)
-        _unreachable.pop(constants.ENDPOINT, None)
-        if cached is not None and commit is not None and commit == commit_of(cached):
-            return cached
+    if (cached is not None or constants.ENDPOINT not in _reached) and _is_newest(wanted, cached):
+        return str(cached)
     return _explained(
         lambda: hf_hub_download(
             wanted.repo,
@@ -248,6 +245,32 @@ def _ask(wanted: _Wanted, cached: str | None, force: bool) -> str:
         ),
         wanted,
     )
+
+
+def _is_newest(wanted: _Wanted, cached: str | None) -> bool:
+    """Whether the cached file is the one that the Hub has now."""
+    from huggingface_hub import constants, hf_hub_url
+
+    endpoint, started = constants.ENDPOINT, time.monotonic()
+    url = hf_hub_url(
+        wanted.repo, wanted.filename, repo_type=wanted.repo_type, revision=wanted.revision
+    )
+    try:
+        commit = _explained(lambda: _commit_at(url, wanted.token), wanted)
+    except _Absent:  # the download that follows says so too, and remembers it in the cache
+        return False
+    _reached.add(endpoint)
+    _unreachable.pop(endpoint, None)
+    seconds = time.monotonic() - started
+    if seconds > SLOW_SECONDS:
+        _unreachable[endpoint] = time.monotonic() + SILENCE_SECONDS
+        logger.warning(
+            "%s took %.1f seconds to answer. For %d seconds, cached files are used unchecked.",
+            endpoint,
+            seconds,
+            SILENCE_SECONDS,
+        )
+    return commit is not None and commit == commit_of(cached)
 
 
 def _commit_at(url: str, token: str | bool | None) -> str | None:
