@@ -319,7 +319,7 @@ def connected(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[HubServe
         for name, value in settings.items():
             monkeypatch.setattr(constants, name, value)
         monkeypatch.delenv("HF_TOKEN", raising=False)
-        for name in ("_unreachable", "_reached", "_warned"):
+        for name in ("_unreachable", "_slow", "_reached", "_warned"):
             monkeypatch.setattr(hub, name, type(getattr(hub, name))())
         yield server
         huggingface_hub.close_session()

@@ -308,6 +308,7 @@ def test_a_slow_hub_is_not_asked_about_every_file(server, monkeypatch, caplog):
         hub.cached_file(MODEL, name)
     assert server.asked_for("config.json") == ["HEAD"]
     assert len(server.requests) == 1
+    assert hub.cached_file(MODEL, "a.txt", subfolder="sub", raise_on_missing=False)
     assert "seconds to answer. For 60 seconds, cached files are used unchecked" in caplog.text
 
 

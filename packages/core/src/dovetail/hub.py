@@ -45,7 +45,9 @@ SLOW_SECONDS = 3.0
 PARALLEL_DOWNLOADS = 4
 
 _unreachable: dict[str, float] = {}
-"""Endpoint to the time, on the monotonic clock, until which it is left alone."""
+"""Endpoints that did not answer, with the time until which they are not asked about cached files."""
+_slow: dict[str, float] = {}
+"""The same for endpoints that answered slowly; about files that are not cached they are asked."""
 _reached: set[str] = set()
 """Endpoints that have answered: a first contact is bounded by us, later ones by the client."""
 _warned: set[tuple[str, str]] = set()
@@ -194,9 +196,9 @@ def _from_hub(wanted: _Wanted, force: bool, local_only: bool, *, optional: bool)
                 "local_files_only). Leave out force_download, or allow the network."
             )
         raise _not_cached(wanted, optional)
-    if _left_alone(constants.ENDPOINT) and (cached is not None or _may_be_absent(wanted, optional)):
-        if cached is not None:
-            return cached
+    if cached is not None and (_within(_unreachable) or _within(_slow)):
+        return cached
+    if cached is None and _within(_unreachable) and _may_be_absent(wanted, optional):
         raise _Absent(f"{wanted} is not in the cache, and the Hub cannot be asked.")
     try:
         return _ask(wanted, cached, force)
@@ -263,7 +265,7 @@ def _is_newest(wanted: _Wanted, cached: str | None) -> bool:
     _unreachable.pop(endpoint, None)
     seconds = time.monotonic() - started
     if seconds > SLOW_SECONDS:
-        _unreachable[endpoint] = time.monotonic() + SILENCE_SECONDS
+        _slow[endpoint] = time.monotonic() + SILENCE_SECONDS
         logger.warning(
             "%s took %.1f seconds to answer. For %d seconds, cached files are used unchecked.",
             endpoint,
@@ -374,8 +376,11 @@ def _fall_back(wanted: _Wanted, cached: str | None, failure: _Unanswered, option
     return cached
 
 
-def _left_alone(endpoint: str) -> bool:
-    return time.monotonic() < _unreachable.get(endpoint, 0.0)
+def _within(times: dict[str, float]) -> bool:
+    """Whether the time noted for the present endpoint is still to come."""
+    from huggingface_hub import constants
+
+    return time.monotonic() < times.get(constants.ENDPOINT, 0.0)
 
 
 def _may_be_absent(wanted: _Wanted, optional: bool) -> bool:
