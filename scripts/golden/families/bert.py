@@ -106,14 +106,15 @@ family.case(
     is_decoder=True,
     add_cross_attention=True,
 )
+# The reference takes several new tokens for one when distances are embedded: one at a time.
+RELATIVE = {"is_decoder": True, "position_embedding_type": "relative_key_query"}
+family.case("BertModel", [continuations(1)[0]], "relative-decoder", **RELATIVE)
 family.case(
     "BertModel",
-    # The reference takes several new tokens for one when distances are embedded: one at a time.
-    [continuations(1)[0], *cross_attention_calls(1)],
-    "relative-decoder",
-    is_decoder=True,
+    cross_attention_calls(1),
+    "relative-cross-attention",
     add_cross_attention=True,
-    position_embedding_type="relative_key_query",
+    **RELATIVE,
 )
 
 MASKED = ints([[-100, 8, -100, 10, -100, -100, 13], [20, -100, -100, -100, 24, 25, -100]])
