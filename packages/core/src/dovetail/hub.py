@@ -45,7 +45,7 @@ SLOW_SECONDS = 3.0
 PARALLEL_DOWNLOADS = 4
 
 _unreachable: dict[str, float] = {}
-"""Endpoints that did not answer, with the time until which they are not asked about cached files."""
+"""Endpoints that did not answer, with the time until which they are left alone."""
 _slow: dict[str, float] = {}
 """The same for endpoints that answered slowly; about files that are not cached they are asked."""
 _reached: set[str] = set()
