@@ -128,7 +128,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     @cache
     def build(project: Path) -> Path:
         place = folder / project.name
-        pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", place, project)
+        run(project, "hatchling", "build", "-t", "wheel", "-d", place)
         return next(place.glob("*.whl"))
 
     return build
@@ -147,13 +147,14 @@ def make_environment(
         (site / "third_party.pth").write_text(f"{third_party}\n")
         wheels = [wheel(project) for project in (ROOT / "packages" / "core", *projects)]
         target = ("--python", folder / "bin" / "python")
-        pip(*target, "install", "--no-deps", "--no-index", *wheels)
+        options = ("--disable-pip-version-check", "-q")
+        run(folder, "pip", *options, *target, "install", "--no-deps", "--no-index", *wheels)
         return Environment(folder)
 
     return make
 
 
-def pip(*words: object) -> None:
-    """Run pip, quietly."""
-    quiet = ["-m", "pip", "--disable-pip-version-check", "-q"]
-    subprocess.run([sys.executable, *quiet, *map(str, words)], check=True, env=CLEAN)
+def run(folder: Path, module: str, *words: object) -> None:
+    """Run a tool of this environment in `folder`."""
+    command = [sys.executable, "-m", module, *map(str, words)]
+    subprocess.run(command, cwd=folder, env=CLEAN, check=True, stdout=subprocess.DEVNULL)

@@ -233,6 +233,26 @@ def test_the_same_target_declared_twice_is_no_conflict(install):
     assert dovetail.AcmeModel.__module__ == "acme_first"
 
 
+def test_an_alias_of_a_family_can_be_contested_like_any_name(install):
+    install(
+        "acme-first",
+        """
+        @hookimpl
+        def dovetail_models():
+            return [family("acmelm", "acme_first", "Acme", ("Model",), tokenizer="AcmeTokenizer")]
+        """,
+    )
+    install(
+        "acme-rival",
+        "@hookimpl\ndef dovetail_names():\n"
+        "    return [NamesDeclaration({'AcmeTokenizerFast': 'acme_rival:dovetail_names'})]",
+    )
+    with pytest.raises(PluginConflictError, match=r"acme-first 1\.0.*acme-rival 1\.0"):
+        dovetail.AcmeTokenizerFast  # noqa: B018
+    plugins.prefer("AcmeTokenizerFast", "rival")
+    assert dovetail.AcmeTokenizerFast.__module__ == "acme_rival"
+
+
 def test_names_of_the_core_cannot_be_taken(install):
     install(
         "acme-names",
