@@ -77,6 +77,8 @@ def test_a_limit_is_added_to_criteria_without_one() -> None:
     assert validate_stopping_criteria(StoppingCriteriaList(), 9).max_length == 9
     own = StoppingCriteriaList([MaxLengthCriteria(4)])
     assert validate_stopping_criteria(own, 4).max_length == 4
+    with pytest.warns(UserWarning, match="max_length=5 differs from the criteria's limit of 4"):
+        assert validate_stopping_criteria(own, 5).max_length == 4
 
 
 TOKENIZER = Bytes(

@@ -110,6 +110,19 @@ def test_tokens_that_a_prefix_allows(model: Counting) -> None:
         )
 
 
+@pytest.mark.parametrize("beams", [1, 2])
+def test_scores_without_a_distribution_are_explained(model: Counting, beams: int) -> None:
+    model.scale.data.fill_(float("nan"))
+    with pytest.raises(GenerationError, match="the model computes NaN"):
+        model.generate(torch.tensor([[1]]), max_new_tokens=3, do_sample=True, num_beams=beams)
+
+
+def test_short_integers_will_do(model: Counting) -> None:
+    prompt = torch.tensor([[1, 2]], dtype=torch.int32)
+    options = {"max_new_tokens": 2, "repetition_penalty": 1.1}
+    assert model.generate(prompt, **options).tolist() == [[1, 2, 3, 4]]
+
+
 def test_a_text_without_prompt_begins_with_the_begin_token(model: Counting) -> None:
     assert model.generate(max_new_tokens=2).tolist() == [[0, 1, 2]]
 

@@ -156,6 +156,8 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "family",
     ),
     "generation": (
+        "AsyncTextIteratorStreamer",
+        "BaseStreamer",
         "BeamScorer",
         "BeamSearchScorer",
         "EncoderNoRepeatNGramLogitsProcessor",

@@ -124,6 +124,7 @@ def check_prompt(inputs: Any, name: str, vocabulary: int | None) -> Tensor:
         )
     if inputs.is_floating_point() or inputs.dtype == torch.bool:
         raise GenerationError(f"{name} holds {inputs.dtype} numbers: token ids are integers")
+    inputs = inputs.long()
     lowest, highest = (int(bound) for bound in inputs.aminmax())
     if lowest < 0 or (vocabulary is not None and highest >= vocabulary):
         wrong = lowest if lowest < 0 else highest

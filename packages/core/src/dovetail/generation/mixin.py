@@ -289,7 +289,7 @@ class GenerationMixin:
         )
         given = model_kwargs.get("encoder_outputs") is not None
         if not given:
-            prompts.check_prompt(source, name, read)
+            source = prompts.check_prompt(source, name, read)
         prompts.check_token_settings(config, written)
         self._prepare_special_tokens(config)
         mask = model_kwargs.get("attention_mask")
@@ -312,7 +312,7 @@ class GenerationMixin:
                 end_tokens(config.decoder_start_token_id),
                 source.device,
             )
-            prompts.check_prompt(input_ids, "decoder_input_ids", written)
+            input_ids = prompts.check_prompt(input_ids, "decoder_input_ids", written)
         else:
             input_ids = source if name == "input_ids" else model_kwargs.pop("input_ids")
             prompts.warn_of_right_padding(input_ids, config)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -186,7 +187,9 @@ def validate_stopping_criteria(
     if limit is None:
         checked.append(MaxLengthCriteria(max_length))
     elif limit != max_length:
-        logger.warning_once(
-            f"max_length={max_length} differs from the criteria's limit of {limit}, which counts."
+        warnings.warn(
+            f"max_length={max_length} differs from the criteria's limit of {limit}, which counts",
+            UserWarning,
+            stacklevel=2,
         )
     return checked

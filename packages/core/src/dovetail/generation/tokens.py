@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dovetail.errors import GenerationError
+
 SPARE = 64  # columns reserved beyond the prompt at first
 
 
@@ -54,6 +56,18 @@ def end_tokens(eos_token_id: int | Sequence[int] | Tensor | None) -> tuple[int, 
     return (eos_token_id,) if isinstance(eos_token_id, int) else tuple(eos_token_id)
 
 
-def repeat_rows(tensor: Tensor, times: int) -> Tensor:
-    """Each row `times` times in a row."""
-    return tensor if times == 1 else torch.repeat_interleave(tensor, times, dim=0)
+def draw(scores: Tensor, count: int) -> Tensor:
+    """Indices (B, `count`), all different, drawn as the log-probabilities `scores` (B, N) say.
+
+    Raises `GenerationError` for scores that describe no distribution.
+    """
+    probabilities = scores.softmax(dim=-1)
+    try:
+        return torch.multinomial(probabilities, count)
+    except RuntimeError as error:
+        if bool(probabilities.isfinite().all()):
+            raise
+        raise GenerationError(
+            "the scores are not finite, so no token can be drawn: either the model computes NaN "
+            "(damaged weights, or float16 overflowing), or processors forbid every token"
+        ) from error

@@ -15,6 +15,7 @@ from dovetail.generation.beams import BeamSearchScorer
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.decoding import Decoding
 from dovetail.generation.strategies import Strategy
+from dovetail.generation.tokens import draw
 from dovetail.outputs import ModelOutput
 
 UNREACHABLE = -1e9  # score of all beams but the first, which would otherwise all begin alike
@@ -108,7 +109,7 @@ class BeamSearch(Strategy):
         """
         count = min(max(2, 1 + len(decoding.ends)) * decoding.config.num_beams, totals.shape[-1])
         if decoding.config.do_sample:
-            drawn = torch.multinomial(totals.softmax(dim=-1), count)
+            drawn = draw(totals, count)
             scores, order = totals.gather(-1, drawn).sort(descending=True, dim=1)
             drawn = drawn.gather(-1, order)
         else:

@@ -10,7 +10,7 @@ from torch import Tensor
 from dovetail.errors import GenerationError
 from dovetail.generation.decoding import Decoding
 from dovetail.generation.strategies import Strategy
-from dovetail.generation.tokens import end_tokens
+from dovetail.generation.tokens import draw, end_tokens
 from dovetail.outputs import ModelOutput
 
 
@@ -19,7 +19,7 @@ class Sampling(Strategy):
 
     def run(self, decoding: Decoding) -> ModelOutput | Tensor:
         """Choose tokens until every row is done; rows that end early are padded."""
-        draw = decoding.config.do_sample
+        sampled = decoding.config.do_sample
         pad = padding_token(decoding)
         done = torch.zeros(decoding.rows, dtype=torch.bool, device=decoding.ids.device)
         finished = False
@@ -27,11 +27,7 @@ class Sampling(Strategy):
             scores = decoding.processed(decoding.next_logits())
             if finished:
                 continue  # only to keep step with other processes
-            tokens = (
-                torch.multinomial(scores.softmax(dim=-1), 1).squeeze(1)
-                if draw
-                else scores.argmax(dim=-1)
-            )
+            tokens = draw(scores, 1).squeeze(1) if sampled else scores.argmax(dim=-1)
             if pad is not None:
                 tokens = tokens.masked_fill(done, pad)
             decoding.append(tokens)
