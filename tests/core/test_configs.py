@@ -153,6 +153,18 @@ def test_constants_of_the_class_are_no_fields():
     assert "kinds" not in inspect.signature(Constants).parameters
 
 
+def test_annotations_that_cannot_be_resolved_say_so():
+    class Local(PretrainedConfig):
+        part: "Nowhere" = 1  # noqa: F821
+        size: "NonNegative" = 1  # noqa: F821
+
+    with pytest.raises(ConfigError, match="Local cannot be used: its annotations name 'Nowhere'"):
+        Local()
+    Local.__annotations__.pop("part")
+    with pytest.raises(ConfigError, match="size=-1"):
+        Local(size=-1)
+
+
 # --- validating ---
 
 

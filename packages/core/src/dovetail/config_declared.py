@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar, get_origin, get_type_hints
 
+from dovetail import config_fields
 from dovetail.config_fields import fit
+from dovetail.errors import ConfigError
 from dovetail.logging import get_logger
 
 logger = get_logger(__name__)
@@ -86,7 +88,7 @@ class Declared:
     def _field_types(cls) -> Mapping[str, Any]:
         """Every field's name and annotation; resolved on first use, so that declaring is cheap."""
         if "_fields" not in cls.__dict__:
-            hints = get_type_hints(cls, include_extras=True)
+            hints = _resolved(cls)
             cls._fields = {
                 name: hint
                 for name, hint in hints.items()
@@ -150,6 +152,21 @@ class Declared:
         if name in fields:
             value = fit(value, fields[name], owner=type(self).__name__, key=name)
         object.__setattr__(self, name, value)
+
+
+def _resolved(cls: type) -> dict[str, Any]:
+    """The annotations of `cls` as types; the ranged types are known even where not imported."""
+    try:
+        return get_type_hints(cls, include_extras=True)
+    except NameError:
+        pass
+    try:
+        return get_type_hints(cls, localns=vars(config_fields), include_extras=True)
+    except NameError as failure:
+        raise ConfigError(
+            f"{cls.__name__} cannot be used: its annotations name {failure.name!r}, which the "
+            f"module {cls.__module__} does not define. Import it there, not only for type checkers."
+        ) from failure
 
 
 def _is_constant(hint: Any) -> bool:
