@@ -98,7 +98,7 @@ __all__ = [
 
 logger = get_logger(__name__)
 
-PROBLEM_TYPES = Literal["regression", "single_label_classification", "multi_label_classification"]
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 
 @dataclass_transform()
@@ -141,7 +141,7 @@ class PretrainedConfig(PushToHubMixin, Attributes, keywords_only=True):
     sep_token_id: TokenIds = None
     decoder_start_token_id: TokenIds = None
     task_specific_params: dict[str, Any] | None = None
-    problem_type: PROBLEM_TYPES | None = None
+    problem_type: ProblemType | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         cls = type(self)
