@@ -262,6 +262,11 @@ def following(positions: Tensor, count: int) -> Tensor:
     return last if count == 1 else last + torch.arange(count, device=positions.device)
 
 
+def repeated(columns: Tensor, count: int) -> Tensor:
+    """The last of `columns` (..., T), `count` times."""
+    return columns[..., -1:].expand(*columns.shape[:-1], count)
+
+
 def check_past(past: int, length: int) -> None:
     """Raise `GenerationError` unless a cache of `past` positions leaves something of the prompt to
     read.

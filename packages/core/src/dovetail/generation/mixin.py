@@ -34,10 +34,8 @@ from dovetail.outputs import ModelOutput
 
 logger = get_logger(__name__)
 
-SEQUENCE_INPUTS = (
-    "position_ids",
-    "token_type_ids",
-)  # one column for each token of a decoder's text
+SEQUENCE_INPUTS = {"position_ids": prompts.following, "token_type_ids": prompts.repeated}
+"""Inputs with one column for each token of a decoder's text, and how they go on."""
 
 
 class GenerationMixin:
@@ -167,24 +165,13 @@ class GenerationMixin:
             model_kwargs[name] = torch.cat(
                 (mask, mask.new_ones(mask.shape[0], num_new_tokens)), dim=-1
             )
-        positions = model_kwargs.get("position_ids")
-        if positions is not None:
-            following = prompts.following(positions, num_new_tokens)
-            model_kwargs["position_ids"] = (
-                following if cache is not None else torch.cat((positions, following), -1)
-            )
-        types = model_kwargs.get("token_type_ids")
-        if types is not None and not is_encoder_decoder:
-            last = types[:, -1:].expand(-1, num_new_tokens)
-            model_kwargs["token_type_ids"] = (
-                last if cache is not None else torch.cat((types, last), -1)
-            )
-        position = model_kwargs.get("cache_position")
-        if position is not None:
-            following = prompts.following(position, num_new_tokens)
-            model_kwargs["cache_position"] = (
-                following if cache is not None else torch.cat((position, following))
-            )
+        columns = {"cache_position": prompts.following}
+        if not is_encoder_decoder:
+            columns |= SEQUENCE_INPUTS
+        for name, continued in columns.items():
+            if (old := model_kwargs.get(name)) is not None:
+                new = continued(old, num_new_tokens)
+                model_kwargs[name] = new if cache is not None else torch.cat((old, new), dim=-1)
         return model_kwargs
 
     def _reorder_cache(self, past_key_values: Any, beam_idx: Tensor) -> Any:
