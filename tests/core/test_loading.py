@@ -172,6 +172,13 @@ class TestTies:
         _, info = TinyForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
         assert info["conflicting_keys"] == []
 
+    def test_shared_memory_in_a_pickle_does_not_tie(self, tmp_path: Path) -> None:
+        tiny(tie_word_embeddings=True).save_pretrained(tmp_path, safe_serialization=False)
+        model = TinyForCausalLM.from_pretrained(tmp_path, tie_word_embeddings=False)
+        assert torch.equal(model.lm_head.weight, model.model.embed_tokens.weight)
+        model.lm_head.weight.data.zero_()
+        assert model.model.embed_tokens.weight.abs().sum() > 0
+
     def test_an_untied_checkpoint_under_a_tied_config_is_told(
         self, saved: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -279,6 +286,8 @@ class TestArguments:
         other = tiny(seed=1)
         model = TinyForCausalLM.from_pretrained(saved, state_dict=other.state_dict())
         assert equal_states(model, other)
+        model.lm_head.weight.data.zero_()
+        assert other.lm_head.weight.abs().sum() > 0
 
     def test_config_and_state_dict_without_a_path(self) -> None:
         other = tiny(seed=1)

@@ -37,7 +37,7 @@ from dovetail.loading_report import LoadingReport, without
 from dovetail.matching import Matching, expected_tensors, match_tensors, renamed, tied_groups
 from dovetail.quantizers import HfQuantizer, quantizer_for
 from dovetail.weight_files import locate_weights
-from dovetail.weights import Checkpoint, LazyTensor, MemoryTensor, has_nan, open_checkpoint
+from dovetail.weights import BorrowedTensor, Checkpoint, LazyTensor, has_nan, open_checkpoint
 
 GENERATION_CONFIG_NAME = "generation_config.json"
 
@@ -146,18 +146,23 @@ def _config_source(source: Any) -> Any:
 
 def _open(source: Any, options: LoadOptions, config: Any) -> Checkpoint:
     if options.state_dict is not None:
-        return Checkpoint({name: MemoryTensor(t) for name, t in options.state_dict.items()})
-    where = options.where
-    commit = getattr(config, "_commit_hash", None)
-    if commit is not None and not os.path.exists(source):
-        where["revision"] = commit
+        return Checkpoint({name: BorrowedTensor(t) for name, t in options.state_dict.items()})
     files = locate_weights(
-        source, variant=options.variant, use_safetensors=options.use_safetensors, **where
+        source,
+        variant=options.variant,
+        use_safetensors=options.use_safetensors,
+        **_where(source, options, config),
     )
     if os.path.exists(source):
         folder = next(iter(files.paths.values())).parent
         check_manifest(folder, files.paths)
     return open_checkpoint(files.paths, files.weight_map)
+
+
+def _where(source: Any, options: LoadOptions, config: Any) -> dict[str, Any]:
+    """How to find further files: at the commit from which the config came."""
+    commit = None if os.path.exists(source) else getattr(config, "_commit_hash", None)
+    return options.where | ({} if commit is None else {"revision": commit})
 
 
 class _Load:
@@ -292,13 +297,17 @@ class _Load:
         """Put each tensor of the checkpoint where it belongs."""
         guests = {names[0]: names[1:] for names in self.groups}
         targets = expected_tensors(self.model)
+        used: set[int] = set()
         for name, source in self.matching.found.items():
             if name in self.claimed:
                 self._quantize(name, source)
             elif name not in skipped:
-                tensor = source.to(targets[name].dtype, self.where.device_of(name))
+                tensor = source.to(targets[name].dtype, self.where.device_of(name)).contiguous()
                 if has_nan(tensor):
                     self.report.with_nan.append(name)
+                # Pickles may hold one memory under several names which this model does not tie.
+                tensor = tensor.clone() if tensor.data_ptr() in used else tensor
+                used.add(tensor.data_ptr())
                 set_tensor(self.model, name, tensor)
                 for guest in guests.get(name, ()):
                     set_tensor(self.model, guest, get_tensor(self.model, name))
@@ -378,7 +387,8 @@ def _set_generation_config(model: Any, source: Any, options: LoadOptions) -> Non
         return
     if source is None or os.path.isfile(source):
         return
-    found = cached_file(source, GENERATION_CONFIG_NAME, raise_on_missing=False, **options.where)
+    where = _where(source, options, model.config)
+    found = cached_file(source, GENERATION_CONFIG_NAME, raise_on_missing=False, **where)
     if found is not None:
         folder, name = os.path.split(found)
         model.generation_config = type(model.generation_config).from_pretrained(folder, name)

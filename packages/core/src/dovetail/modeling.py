@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -90,24 +90,76 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any
+        cls,
+        pretrained_model_name_or_path: Any,
+        *model_args: Any,
+        config: Any = None,
+        cache_dir: Any = None,
+        ignore_mismatched_sizes: bool = False,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str = "main",
+        use_safetensors: bool | None = None,
+        weights_only: bool = True,
+        **kwargs: Any,
     ) -> Any:
         """Load a checkpoint: a folder, a file or a Hub id.
 
-        See `dovetail.loading.load_pretrained` for the arguments.
+        See `dovetail.loading.load_pretrained` for these and further arguments.
         """
         from dovetail.loading import load_pretrained
 
-        return load_pretrained(cls, pretrained_model_name_or_path, *model_args, **kwargs)
+        return load_pretrained(
+            cls,
+            pretrained_model_name_or_path,
+            *model_args,
+            config=config,
+            cache_dir=cache_dir,
+            ignore_mismatched_sizes=ignore_mismatched_sizes,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+            revision=revision,
+            use_safetensors=use_safetensors,
+            weights_only=weights_only,
+            **kwargs,
+        )
 
-    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
+    def save_pretrained(
+        self,
+        save_directory: Any,
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Tensor] | None = None,
+        save_function: Callable[..., Any] = torch.save,
+        push_to_hub: bool = False,
+        max_shard_size: int | str = "5GB",
+        safe_serialization: bool = True,
+        variant: str | None = None,
+        token: str | bool | None = None,
+        save_peft_format: bool = True,
+        **kwargs: Any,
+    ) -> None:
         """Write config and weights to a folder.
 
-        See `dovetail.saving.save_pretrained` for the arguments.
+        See `dovetail.saving.save_pretrained` for the arguments. `save_peft_format` is accepted:
+        there are no adapters to save otherwise.
         """
         from dovetail.saving import save_pretrained
 
-        return save_pretrained(self, save_directory, **kwargs)
+        save_pretrained(
+            self,
+            save_directory,
+            is_main_process=is_main_process,
+            state_dict=state_dict,
+            save_function=save_function,
+            push_to_hub=push_to_hub,
+            max_shard_size=max_shard_size,
+            safe_serialization=safe_serialization,
+            variant=variant,
+            token=token,
+            **kwargs,
+        )
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str = "AutoModel") -> None:

@@ -103,6 +103,18 @@ class MemoryTensor(LazyTensor):
         return self.tensor
 
 
+class BorrowedTensor(MemoryTensor):
+    """A tensor whose memory others use too: it is always copied."""
+
+    def get(self) -> Tensor:
+        """A copy."""
+        return self.tensor.clone()
+
+    def to(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """A copy in `dtype` on `device`."""
+        return self.tensor.to(device=device, dtype=dtype, copy=True)
+
+
 class DerivedTensor(LazyTensor):
     """A tensor computed from others when it is asked for."""
 
