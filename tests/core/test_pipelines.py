@@ -297,9 +297,11 @@ def test_batching_needs_a_padding_token(pipe):
         pipe(WORDS, batch_size=2)
 
 
-@pytest.mark.parametrize("device", ["nowhere", "cuda:x"])
+@pytest.mark.parametrize(
+    "device", ["nowhere", "cuda:x", *([] if torch.cuda.is_available() else [0, "cuda"])]
+)
 def test_devices_that_are_none(device):
-    with pytest.raises(PipelineError, match="is no device"):
+    with pytest.raises(PipelineError, match="is no device that torch can use"):
         SumPipeline(Summing(), tokenizer=Letters(), device=device)
 
 

@@ -22,7 +22,6 @@ from torch.utils.data import Dataset
 
 from dovetail import logging
 from dovetail.errors import DovetailError, PipelineError
-from dovetail.outputs import ModelOutput
 from dovetail.pipelines.batching import (
     Item,
     PadCollate,
@@ -36,12 +35,17 @@ from dovetail.pipelines.batching import (
     unbatch,
     worker_batches,
 )
+from dovetail.pipelines.placement import moved, place, target_device
 from dovetail.pushing import UPLOAD_OPTIONS, PushToHubMixin
 
 logger = logging.get_logger(__name__)
 
 GenericTensor = list["GenericTensor"] | Tensor
 """What `preprocess` may return per key: nested lists or a tensor."""
+
+Parameters = dict[str, Any]
+Stages = tuple[Parameters, Parameters, Parameters]
+"""Arguments of `preprocess`, `_forward` and `postprocess`."""
 
 CALLS_BEFORE_GPU_HINT = 10
 
@@ -112,8 +116,8 @@ class Pipeline(ABC, PushToHubMixin):
         self.binary_output = binary_output
         if args_parser is not None:
             self._args_parser = args_parser
-        self.device = _target_device(model, device)
-        self.model: Any = _place(model, self.device, torch_dtype)
+        self.device = target_device(model, device)
+        self.model: Any = place(model, self.device, torch_dtype)
         self.call_count = 0
         self._batch_size: int | None = kwargs.pop("batch_size", None)
         self._num_workers: int | None = kwargs.pop("num_workers", None)
@@ -139,9 +143,7 @@ class Pipeline(ABC, PushToHubMixin):
     # What a task writes.
 
     @abstractmethod
-    def _sanitize_parameters(
-        self, **pipeline_parameters: Any
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    def _sanitize_parameters(self, **pipeline_parameters: Any) -> Stages:
         """Sort the arguments of the constructor or of a call into those of preprocess, _forward
         and postprocess."""
 
@@ -194,7 +196,7 @@ class Pipeline(ABC, PushToHubMixin):
             return self.get_iterator(inputs, num_workers, batch_size, *stages)
         return self._run_one(inputs, batch_size, *stages)
 
-    def _default_params(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    def _default_params(self) -> Stages:
         return self._preprocess_params, self._forward_params, self._postprocess_params
 
     def _hint_at_batching(self) -> None:
@@ -211,18 +213,18 @@ class Pipeline(ABC, PushToHubMixin):
         self,
         inputs: Any,
         batch_size: int,
-        preprocess_params: dict[str, Any],
-        forward_params: dict[str, Any],
-        postprocess_params: dict[str, Any],
+        preprocess_params: Parameters,
+        forward_params: Parameters,
+        postprocess_params: Parameters,
     ) -> Any:
         return self.run_single(inputs, preprocess_params, forward_params, postprocess_params)
 
     def run_single(
         self,
         inputs: Any,
-        preprocess_params: dict[str, Any],
-        forward_params: dict[str, Any],
-        postprocess_params: dict[str, Any],
+        preprocess_params: Parameters,
+        forward_params: Parameters,
+        postprocess_params: Parameters,
     ) -> Any:
         """The result for one input."""
         model_inputs = self.preprocess(inputs, **preprocess_params)
@@ -232,9 +234,9 @@ class Pipeline(ABC, PushToHubMixin):
     def run_multi(
         self,
         inputs: Iterable[Any],
-        preprocess_params: dict[str, Any],
-        forward_params: dict[str, Any],
-        postprocess_params: dict[str, Any],
+        preprocess_params: Parameters,
+        forward_params: Parameters,
+        postprocess_params: Parameters,
     ) -> list[Any]:
         """The results for several inputs, one forward pass each."""
         return list(self.iterate(inputs, preprocess_params, forward_params, postprocess_params))
@@ -242,9 +244,9 @@ class Pipeline(ABC, PushToHubMixin):
     def iterate(
         self,
         inputs: Iterable[Any],
-        preprocess_params: dict[str, Any],
-        forward_params: dict[str, Any],
-        postprocess_params: dict[str, Any],
+        preprocess_params: Parameters,
+        forward_params: Parameters,
+        postprocess_params: Parameters,
     ) -> Iterator[Any]:
         """`run_multi`, lazily."""
         for item in inputs:
@@ -255,9 +257,9 @@ class Pipeline(ABC, PushToHubMixin):
         inputs: Any,
         num_workers: int,
         batch_size: int,
-        preprocess_params: dict[str, Any],
-        forward_params: dict[str, Any],
-        postprocess_params: dict[str, Any],
+        preprocess_params: Parameters,
+        forward_params: Parameters,
+        postprocess_params: Parameters,
     ) -> ResultIterator:
         """Results in the order of `inputs`, computed a batch at a time as they are asked for."""
         prepared = self._load(inputs, num_workers, batch_size, preprocess_params)
@@ -280,7 +282,7 @@ class Pipeline(ABC, PushToHubMixin):
         inputs: Any,
         num_workers: int,
         batch_size: int,
-        preprocess_params: dict[str, Any],
+        preprocess_params: Parameters,
     ) -> Iterable[tuple[int, Item]]:
         """(number of items, batch) after `preprocess`."""
         # Through Any: of ** arguments mypy assumes that they fill the first parameter too.
@@ -317,7 +319,7 @@ class Pipeline(ABC, PushToHubMixin):
         return many is not Pipeline and issubclass(many, owner["preprocess"])
 
     def _outputs(
-        self, prepared: Iterable[tuple[int, Item]], batch_size: int, forward_params: dict[str, Any]
+        self, prepared: Iterable[tuple[int, Item]], batch_size: int, forward_params: Parameters
     ) -> Iterator[Any]:
         """The output of `forward` per prepared item."""
         for size, batch in prepared:
@@ -371,19 +373,7 @@ class Pipeline(ABC, PushToHubMixin):
         return self._ensure_tensor_on_device(inputs, self.device)
 
     def _ensure_tensor_on_device(self, inputs: Any, device: torch.device) -> Any:
-        if isinstance(inputs, Tensor):
-            return inputs.to(device)
-        if isinstance(inputs, ModelOutput):
-            return type(inputs)(
-                **{k: self._ensure_tensor_on_device(v, device) for k, v in inputs.items()}
-            )
-        if isinstance(inputs, Mapping):
-            return {
-                name: self._ensure_tensor_on_device(value, device) for name, value in inputs.items()
-            }
-        if isinstance(inputs, list | tuple) and type(inputs) in (list, tuple):
-            return type(inputs)(self._ensure_tensor_on_device(value, device) for value in inputs)
-        return inputs
+        return moved(inputs, device)
 
     def get_inference_context(self) -> Callable[[], AbstractContextManager[Any]]:
         """The context manager around every forward pass.
@@ -398,8 +388,8 @@ class Pipeline(ABC, PushToHubMixin):
         with self.device_placement(), self.get_inference_context()():
             if self.device.type == "cpu":
                 return self._forward(model_inputs, **forward_params)
-            moved = self._ensure_tensor_on_device(model_inputs, device=self.device)
-            outputs = self._forward(moved, **forward_params)
+            inputs = self._ensure_tensor_on_device(model_inputs, device=self.device)
+            outputs = self._forward(inputs, **forward_params)
             return self._ensure_tensor_on_device(outputs, device=torch.device("cpu"))
 
     @cached_property
@@ -487,9 +477,9 @@ class ChunkPipeline(Pipeline):
         self,
         inputs: Any,
         batch_size: int,
-        preprocess_params: dict[str, Any],
-        forward_params: dict[str, Any],
-        postprocess_params: dict[str, Any],
+        preprocess_params: Parameters,
+        forward_params: Parameters,
+        postprocess_params: Parameters,
     ) -> Any:
         return next(
             self.get_iterator(
@@ -500,9 +490,9 @@ class ChunkPipeline(Pipeline):
     def run_single(
         self,
         inputs: Any,
-        preprocess_params: dict[str, Any],
-        forward_params: dict[str, Any],
-        postprocess_params: dict[str, Any],
+        preprocess_params: Parameters,
+        forward_params: Parameters,
+        postprocess_params: Parameters,
     ) -> Any:
         """The result for one input, one forward pass per chunk."""
         chunks = self.preprocess(inputs, **preprocess_params)
@@ -535,45 +525,3 @@ def _as_image_processor(feature_extractor: Any) -> Any:
     from dovetail.processors import BaseImageProcessor
 
     return feature_extractor if isinstance(feature_extractor, BaseImageProcessor) else None
-
-
-def _target_device(model: nn.Module, device: int | str | torch.device | None) -> torch.device:
-    """Where the pipeline runs: `device` (-1 is the CPU, n the n-th GPU), or where the model
-    already is."""
-    device_map = getattr(model, "hf_device_map", None)
-    if device_map and device is not None:
-        raise PipelineError(
-            f"device={device!r} was given for a model that a device_map has spread over "
-            f"{sorted(set(map(str, device_map.values())))}. "
-            "Leave `device` out, or load the model without device_map."
-        )
-    if device_map:
-        device = next(iter(device_map.values()))
-    if device is None:
-        parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-        return torch.device("cpu") if parameter is None else parameter.device
-    if isinstance(device, int) and device < 0:
-        return torch.device("cpu")
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise PipelineError(
-            f"device={device!r} is no device: use 'cpu', 'cuda:0', 'mps', a GPU number, or -1 "
-            "for the CPU."
-        ) from error
-
-
-def _place(model: nn.Module, device: torch.device, dtype: str | torch.dtype | None) -> nn.Module:
-    """The model in evaluation mode, on `device` (unless a device map has placed it) and of `dtype`
-    where given."""
-    if not isinstance(model, nn.Module):
-        return model
-    if isinstance(dtype, str):
-        dtype = None if dtype == "auto" else getattr(torch, dtype.removeprefix("torch."))
-    target = None if getattr(model, "hf_device_map", None) else device
-    parameter = next(model.parameters(), None)
-    if parameter is not None and (
-        parameter.device != device or dtype not in (None, parameter.dtype)
-    ):
-        model = model.to(device=target, dtype=dtype)
-    return model.eval()
