@@ -203,3 +203,13 @@ def test_equality_hash_and_repr() -> None:
     assert hash(one) == hash(other)
     assert one != GenerationConfig(max_new_tokens=4)
     assert repr(one) == 'GenerationConfig {\n  "max_new_tokens": 3\n}\n'
+
+
+def test_saving_can_upload_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(
+        GenerationConfig, "_upload_folder", lambda *args, **kw: calls.append((args, kw))
+    )
+    config = GenerationConfig(max_new_tokens=3)
+    config.save_pretrained(tmp_path, push_to_hub=True, repo_id="me/mine")
+    assert calls == [((config, tmp_path, ["generation_config.json"]), {"repo_id": "me/mine"})]

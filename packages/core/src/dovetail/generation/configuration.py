@@ -349,7 +349,7 @@ class GenerationConfig(hub.PushToHubMixin):
         push_to_hub: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Write ``generation_config.json`` into a folder, and upload the folder with `push_to_hub`.
+        """Write ``generation_config.json`` into a folder; `push_to_hub` uploads it, with `kwargs`.
 
         Raises `GenerationError` for settings that cannot be or that have no effect: such a file
         would mislead its readers.
@@ -361,9 +361,10 @@ class GenerationConfig(hub.PushToHubMixin):
                 f"cannot save generation settings: {folder} is a file, give a folder"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        self.to_json_file(folder / os.fspath(config_file_name or GENERATION_CONFIG_NAME))
+        name = os.fspath(config_file_name or GENERATION_CONFIG_NAME)
+        self.to_json_file(folder / name)
         if push_to_hub:
-            self.push_to_hub(kwargs.pop("repo_id", folder.name), **kwargs)
+            self._upload_folder(folder, [name], **kwargs)
 
     def _refuse_invalid(self) -> None:
         with warnings.catch_warnings(record=True) as caught:
