@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 import dovetail
-from dovetail.testing.golden import Golden, golden_files
+from dovetail.testing.golden import Golden, GoldenMismatch, golden_files
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "models-text"
 FILES = golden_files(GOLDEN)
+INVISIBLE = "key.bias"
+"""Adds the same to the scores of all keys, which the softmax takes away again."""
 CALLS = [(path, name) for path in FILES for name in Golden.read(path).calls]
 
 
@@ -44,6 +46,31 @@ def test_checkpoints_load_completely_and_are_saved_the_same(path: Path, tmp_path
     assert not report["unexpected_keys"]
     assert not report["mismatched_keys"]
     golden.check_saved(model, tmp_path / "ours")
+
+
+def notices(golden: Golden, model: Any) -> bool:
+    """Whether any recorded forward pass tells `model` from the reference."""
+    for call in golden.content["calls"]:
+        if "method" not in call:
+            try:
+                golden.check_call(model, call["name"])
+            except GoldenMismatch:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if "-" not in path.stem], ids=identify)
+def test_no_weight_can_be_forgotten(path: Path, tmp_path: Path):
+    golden = Golden.read(path)
+    model = golden.load(tmp_path)
+    unnoticed = []
+    for name, parameter in model.named_parameters():
+        kept = parameter.detach().clone()
+        parameter.data.fill_(1.0 if kept.dim() == 1 and name.endswith("weight") else 0.0)
+        if not name.endswith(INVISIBLE) and not notices(golden, model):
+            unnoticed.append(name)
+        parameter.data.copy_(kept)
+    assert unnoticed == []
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.rglob("config.json")), ids=identify)
