@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from dovetail.config_fields import NonNegativeFloat, Probability, Size, TokenIds
+from dovetail.config_fields import LayerCount, NonNegativeFloat, Probability, Size, TokenIds
 from dovetail.configs import PretrainedConfig
 from dovetail.errors import ConfigError
 
@@ -20,7 +20,7 @@ class BertConfig(PretrainedConfig):
 
     vocab_size: Size = 30522
     hidden_size: Size = 768
-    num_hidden_layers: Size = 12
+    num_hidden_layers: LayerCount = 12
     num_attention_heads: Size = 12
     intermediate_size: Size = 3072
     hidden_act: str = "gelu"

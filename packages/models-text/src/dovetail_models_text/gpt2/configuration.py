@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dovetail.config_fields import NonNegativeFloat, Probability, Size, TokenIds
+from dovetail.config_fields import LayerCount, NonNegativeFloat, Probability, Size, TokenIds
 from dovetail.configs import PretrainedConfig
 from dovetail.errors import ConfigError
 
@@ -27,7 +27,7 @@ class GPT2Config(PretrainedConfig):
     vocab_size: Size = 50257
     n_positions: Size = 1024
     n_embd: Size = 768
-    n_layer: Size = 12
+    n_layer: LayerCount = 12
     n_head: Size = 12
     n_inner: Size | None = None
     activation_function: str = "gelu_new"

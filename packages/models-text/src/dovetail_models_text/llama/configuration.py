@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from dovetail.config_fields import NonNegativeFloat, PositiveFloat, Probability, Size, TokenIds
+from dovetail.config_fields import (
+    LayerCount,
+    NonNegativeFloat,
+    PositiveFloat,
+    Probability,
+    Size,
+    TokenIds,
+)
 from dovetail.configs import PretrainedConfig
 from dovetail.errors import ConfigError
 
@@ -23,7 +30,7 @@ class LlamaConfig(PretrainedConfig):
     vocab_size: Size = 32000
     hidden_size: Size = 4096
     intermediate_size: Size = 11008
-    num_hidden_layers: Size = 32
+    num_hidden_layers: LayerCount = 32
     num_attention_heads: Size = 32
     num_key_value_heads: Size | None = None
     hidden_act: str = "silu"

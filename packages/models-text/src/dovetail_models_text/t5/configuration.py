@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dovetail.config_fields import NonNegativeFloat, Probability, Size, TokenIds
+from dovetail.config_fields import LayerCount, NonNegativeFloat, Probability, Size, TokenIds
 from dovetail.configs import PretrainedConfig
 from dovetail.errors import ConfigError
 
@@ -29,8 +29,8 @@ class T5Config(PretrainedConfig):
     d_model: Size = 512
     d_kv: Size = 64
     d_ff: Size = 2048
-    num_layers: Size = 6
-    num_decoder_layers: Size | None = None
+    num_layers: LayerCount = 6
+    num_decoder_layers: LayerCount | None = None
     num_heads: Size = 8
     relative_attention_num_buckets: Size = 32
     relative_attention_max_distance: Size = 128
