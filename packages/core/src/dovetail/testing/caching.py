@@ -121,6 +121,19 @@ class CacheTests(Subject):
         )[0]
         expect_close(output.flip(0), expected[:, 4:], "after reordering", self.tolerance)
 
+    def test_packed_texts_do_not_see_each_other(self, generative_class: Any) -> None:
+        model = self.build(generative_class)
+        if not accepts(model, "position_ids"):
+            return
+        ids, expected = self.whole(model)
+        packed = {
+            "input_ids": torch.cat((ids[:1], ids[1:, :4]), 1),
+            "position_ids": torch.cat((torch.arange(LENGTH), torch.arange(4)))[None],
+        }
+        output = self.run(model, packed, use_cache=False)[0]
+        expect_close(output[0, :LENGTH], expected[0], "the first text", self.tolerance)
+        expect_close(output[0, LENGTH:], expected[1, :4], "the second text", self.tolerance)
+
     def test_given_cache_is_filled(self, generative_class: Any) -> None:
         model = self.build(generative_class)
         if not model.config.is_encoder_decoder:

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dovetail.testing.subject import Subject, expect, expect_close
+from dovetail.modeling import PreTrainedModel
+from dovetail.testing.subject import Subject, accepts, expect, expect_close
 
 WEIGHTS = "model.safetensors"
 
@@ -158,3 +159,29 @@ class CheckpointTests(Subject):
         )
         fewer = model.num_parameters(exclude_embeddings=True)
         expect(fewer < total, "exclude_embeddings leaves nothing out")
+        next(model.parameters()).requires_grad_(False)
+        fewer = model.num_parameters(only_trainable=True)
+        expect(fewer < total, "only_trainable counts what is frozen")
+        size = model.get_memory_footprint(return_buffers=False)
+        expect(size == 4 * total, f"get_memory_footprint() is {size}, not {4 * total}")
+
+    def test_pruned_heads_stay_pruned(self, model_class: Any, tmp_path: Path) -> None:
+        model = self.build(model_class)
+        if type(model.base_model)._prune_heads is PreTrainedModel._prune_heads:
+            return
+        inputs = self.inputs(model_class, model.config)
+        before = model.num_parameters()
+        expected = None
+        if accepts(model, "head_mask"):
+            mask = torch.ones(model.config.num_hidden_layers, model.config.num_attention_heads)
+            mask[0, 1] = 0
+            expected = self.run(model, inputs, head_mask=mask)[0]
+        model.prune_heads({0: [1]})
+        expect(model.num_parameters() < before, "pruning a head removes no parameter")
+        output = self.run(model, inputs)[0]
+        if expected is not None:
+            expect_close(output, expected, "a pruned and a masked head", self.tolerance)
+        model.save_pretrained(tmp_path)
+        loaded = model_class.from_pretrained(tmp_path)
+        expect(loaded.num_parameters() == model.num_parameters(), "a pruned head comes back")
+        expect_close(self.run(loaded, inputs)[0], output, "a pruned model, loaded", 1e-6)

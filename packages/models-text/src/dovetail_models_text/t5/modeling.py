@@ -294,6 +294,7 @@ def _stack_config(config: T5Config, is_decoder: bool) -> T5Config:
     stack.is_decoder, stack.is_encoder_decoder = is_decoder, False
     stack.use_cache = config.use_cache and is_decoder
     stack.tie_word_embeddings = False
+    stack.pruned_heads = {}  # the whole model prunes its encoder
     if is_decoder:
         stack.num_layers = config.num_decoder_layers
     return stack
