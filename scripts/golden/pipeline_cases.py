@@ -85,6 +85,8 @@ def features() -> Checkpoint:
     case.run("one", "Hello world!")
     case.run("batch", TEXTS, batch_size=2)
     case.run("truncated", TEXTS[1], truncation=True, tokenize_kwargs={"max_length": 5})
+    padded = {"padding": "max_length", "max_length": 6}
+    case.run("padded", TEXTS, truncation=True, tokenize_kwargs=padded, batch_size=3)
     return case
 
 
@@ -116,6 +118,8 @@ def classified() -> list[Checkpoint]:
     three.run("sigmoid", TEXTS[1], function_to_apply="sigmoid", top_k=None)
     three.run("logits", TEXTS[1], function_to_apply="none", top_k=None)
     three.run("pair", {"text": TEXTS[0], "text_pair": TEXTS[1]})
+    pairs = [{"text": text, "text_pair": TEXTS[0]} for text in TEXTS]
+    three.run("pairs", pairs, batch_size=2, top_k=None)
     three.run("old-pair", [[[TEXTS[0], TEXTS[1]]]])
     three.run("alias", TEXTS[2], task="sentiment-analysis", options={"top_k": None})
     three.run("truncated", "hello " * 90, truncation=True, max_length=20)

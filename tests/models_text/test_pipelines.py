@@ -14,7 +14,12 @@ import torch
 import dovetail
 from dovetail import SquadExample
 from dovetail.errors import PipelineError, RemoteCodeError
-from dovetail.pipelines import KeyDataset, PipelineException
+from dovetail.pipelines import (
+    PIPELINE_REGISTRY,
+    KeyDataset,
+    Pipeline,
+    PipelineException,
+)
 from dovetail.testing.golden import Golden
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pipelines"
@@ -163,6 +168,18 @@ def test_custom_pipelines_are_saved_and_load_with_consent(folders, tmp_path, mon
     assert type(again).__name__ == "LengthPipeline"
 
 
+def test_every_declared_task_is_there():
+    for task, entry in PIPELINE_REGISTRY.to_dict().items():
+        assert issubclass(entry["impl"], Pipeline), task
+        assert all(callable(cls.from_pretrained) for cls in entry["pt"]), task
+        assert len(entry["default"]["model"]["pt"]) == 2, task
+    assert PIPELINE_REGISTRY.task_aliases["ner"] == "token-classification"
+    assert PIPELINE_REGISTRY.check_task("translation_en_to_fr")[::2] == (
+        "translation",
+        ("en", "fr"),
+    )
+
+
 # Real weights.
 
 
@@ -191,6 +208,15 @@ def test_lists_generators_and_datasets_agree(folders, checkpoint):
     assert list(pipe((text for text in TEXTS), **arguments)) == expected
     rows = KeyDataset([{"text": text} for text in TEXTS], "text")
     assert list(pipe(rows, **arguments)) == expected
+
+
+@pytest.mark.parametrize("checkpoint", ["classifier", "tokens"])
+def test_workers_change_nothing(folders, checkpoint):
+    pipe = dovetail.pipeline(model=folders[checkpoint])
+    expected = pipe(TEXTS, batch_size=2)
+    ahead = pipe(TEXTS, batch_size=2, num_workers=2)
+    assert [str(result)[:40] for result in ahead] == [str(result)[:40] for result in expected]
+    assert len(ahead) == len(TEXTS)
 
 
 def test_batches_of_prompts_generate_what_each_does(folders):

@@ -204,8 +204,7 @@ class Pipeline(ABC, PushToHubMixin):
         if self.call_count == CALLS_BEFORE_GPU_HINT + 1 and self.device.type == "cuda":
             logger.warning(
                 "This pipeline was called %d times on a GPU. A list, dataset or generator of "
-                "inputs "
-                "with batch_size=... keeps the GPU busier.",
+                "inputs with batch_size=... keeps the GPU busier.",
                 CALLS_BEFORE_GPU_HINT,
             )
 

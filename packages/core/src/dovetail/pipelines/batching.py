@@ -196,8 +196,7 @@ class PadCollate:
                 raise PipelineError(
                     f"A batch cannot hold items with different keys: {sorted(keys)} and "
                     f"{sorted(item)}. Make `preprocess` return the same keys for every input, or "
-                    "call "
-                    "the pipeline with batch_size=1."
+                    "call the pipeline with batch_size=1."
                 )
         return {key: self._column(key, [item[key] for item in group]) for key in group[0]}
 
@@ -217,8 +216,8 @@ class PadCollate:
             shapes = ", ".join(str(tuple(value.shape)) for value in values)
             raise PipelineError(
                 f"The tensors {key!r} of one batch have shapes {shapes}: only their second "
-                "dimension may "
-                "differ. Call the pipeline with batch_size=1, or resize the inputs to one size."
+                "dimension may differ. Call the pipeline with batch_size=1, or resize the inputs "
+                "to one size."
             )
         return pad_sequence(
             [value[0] for value in values],

@@ -184,8 +184,7 @@ def get_task(model: str, token: bool | str | None = None, **hub_kwargs: Any) -> 
     if constants.HF_HUB_OFFLINE:
         raise RuntimeError(
             f"The task of {model!r} cannot be looked up, for the Hub is switched off "
-            "(HF_HUB_OFFLINE). "
-            "Name it: pipeline(task, model=...)."
+            "(HF_HUB_OFFLINE). Name it: pipeline(task, model=...)."
         )
     try:
         api = HfApi(library_name="dovetail", token=token)
@@ -216,8 +215,7 @@ def _task_of_folder(folder: Path) -> str:
             return task
     raise RuntimeError(
         f"No task is known for the architectures {architectures} that {folder / 'config.json'} "
-        "names. "
-        "Name one: pipeline(task, model=...)."
+        "names. Name one: pipeline(task, model=...)."
     )
 
 

@@ -93,8 +93,7 @@ def _pair(questions: Any, contexts: Any) -> list[dict[str, Any]]:
     if not isinstance(questions, list) or not isinstance(contexts, list):
         raise PipelineError(
             f"question is a {type(questions).__name__} and context a {type(contexts).__name__}: "
-            "pass two "
-            "texts, two lists of one length, or a list of questions with one context."
+            "pass two texts, two lists of one length, or a list of questions with one context."
         )
     if len(questions) != len(contexts):
         raise PipelineError(

@@ -107,8 +107,7 @@ class TokenClassificationPipeline(ChunkPipeline):
         if strategy.needs_words and not self.tokenizer.is_fast:
             raise PipelineError(
                 f"aggregation_strategy={strategy.value!r} needs a tokenizer that knows words (a "
-                "fast one): "
-                "use 'simple' with this one."
+                "fast one): use 'simple' with this one."
             )
         return strategy
 
