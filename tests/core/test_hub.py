@@ -212,7 +212,7 @@ def test_refusals_say_what_to_do(server, repo, filename, options, message):
     with pytest.raises(HubError, match=message) as caught:
         hub.cached_file(repo, filename, **options)
     assert isinstance(caught.value, OSError)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 3
     assert "secret" not in str(caught.value)
 
 

@@ -116,7 +116,7 @@ def test_a_dead_hub_and_a_cold_cache(server):
     started = time.monotonic()
     with pytest.raises(HubError, match="could not be asked about org/tiny"):
         load()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 3
 
 
 def test_a_warm_cache_offline_opens_no_socket(server, tmp_path):
