@@ -446,6 +446,17 @@ def test_arguments_that_contradict_each_other(arguments, kind, message):
         dovetail.pipeline(**arguments)
 
 
+def test_the_retired_name_of_the_token(pipe):
+    arguments = {"model": pipe.model, "tokenizer": Letters(), "pipeline_class": SumPipeline}
+    with pytest.warns(FutureWarning, match="write token"):
+        assert dovetail.pipeline("anything", use_auth_token="t", **arguments)("a")
+    with (
+        pytest.warns(FutureWarning, match="write token"),
+        pytest.raises(PipelineError, match="give token alone"),
+    ):
+        dovetail.pipeline("anything", use_auth_token="t", token="u", **arguments)
+
+
 def test_a_model_without_a_known_task_asks_for_one():
     with pytest.raises(RuntimeError, match="task of a Summing is not known"):
         dovetail.pipeline(model=Summing())

@@ -89,7 +89,14 @@ def pipeline(
     _check_given(task, model, parts)
     _check_placement(framework, device, device_map, torch_dtype, model_kwargs or {})
     model = str(model) if isinstance(model, Path) else model
-    source = _Source(revision, token, trust_remote_code, use_fast, dict(model_kwargs or {}))
+    source = _Source(
+        revision,
+        _token(token, kwargs.pop("use_auth_token", None)),
+        trust_remote_code,
+        kwargs.pop("code_revision", None),
+        use_fast,
+        dict(model_kwargs or {}),
+    )
     if device_map is not None:
         source.model_kwargs["device_map"] = device_map
     config = source.load_config(config, model)
@@ -136,13 +143,14 @@ class _Source:
     revision: str | None
     token: str | bool | None
     trust_remote_code: bool | None
+    code_revision: str | None
     use_fast: bool
     model_kwargs: dict[str, Any]
 
     @property
     def _hub(self) -> dict[str, Any]:
-        given = {"revision": self.revision, "token": self.token}
-        given["trust_remote_code"] = self.trust_remote_code
+        names = ("revision", "token", "trust_remote_code", "code_revision")
+        given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value is not None}
 
     @property
@@ -218,6 +226,16 @@ def _check_given(task: str | None, model: Any, parts: dict[str, Any]) -> None:
             )
 
 
+def _token(token: str | bool | None, use_auth_token: str | bool | None) -> str | bool | None:
+    """The token, under its name of today or its retired one."""
+    if use_auth_token is None:
+        return token
+    warnings.warn("use_auth_token is deprecated: write token.", FutureWarning, stacklevel=3)
+    if token is not None:
+        raise PipelineError("token and use_auth_token are the same argument: give token alone.")
+    return use_auth_token
+
+
 def _check_placement(
     framework: str | None,
     device: Any,
@@ -287,7 +305,11 @@ def _remote_choice(name: str, entry: dict[str, Any], folder: str, source: _Sourc
 
     resolve_trust_remote_code(source.trust_remote_code, folder, False, True)
     implementation = get_class_from_dynamic_module(
-        entry["impl"], folder, revision=source.revision, token=source.token
+        entry["impl"],
+        folder,
+        revision=source.revision,
+        code_revision=source.code_revision,
+        token=source.token,
     )
     declaration = PipelineDeclaration(
         name,
