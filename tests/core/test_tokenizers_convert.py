@@ -140,7 +140,7 @@ DAMAGED: dict[str, tuple[dict[str, bytes], str]] = {
     "config with odd flags": (
         {
             "vocab.txt": b"[UNK]\n",
-            "tokenizer_config.json": b'{"added_tokens_decoder": {"1": {"content": "a", "lstrip": "x"}}}',
+            "tokenizer_config.json": b'{"added_tokens_decoder": {"1": {"content": 1}}}',
         },
         "is no token",
     ),

@@ -82,7 +82,7 @@ class PreTrainedTokenizerBase(
         super().__init__(**kwargs)
         self.verbose = bool(kwargs.get("verbose", True))
         self._pad_token_type_id = kwargs.get("pad_token_type_id") or 0
-        self._add_missing(token for _, token in sorted(listed.items()))
+        self._add_listed(listed)
 
     def __repr__(self) -> str:
         added = "".join(

@@ -140,8 +140,8 @@ class SpecialTokensMixin:
         """Give roles their tokens, adding to the vocabulary those it lacks.
 
         Returns:
-            how many tokens are new to the vocabulary (resize the model's embeddings when it is not
-            0).
+            how many tokens were added, those that the vocabulary had as ordinary ones included;
+            resize the model's embeddings to ``len(tokenizer)``.
 
         Raises:
             TokenizerError: for a role that does not exist or a value that is no token.
@@ -178,7 +178,7 @@ class SpecialTokensMixin:
         new_tokens: str | AddedToken | Sequence[str | AddedToken],
         special_tokens: bool = False,
     ) -> int:
-        """Add tokens to the vocabulary and return how many are new to it."""
+        """Make texts tokens that are never split, and return how many were not before."""
         if not new_tokens:
             return 0
         tokens = [new_tokens] if isinstance(new_tokens, str | AddedToken) else list(new_tokens)

@@ -29,7 +29,7 @@ class ExplicitEnum(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> ExplicitEnum:
         known = ", ".join(repr(member.value) for member in cls)
-        raise ValueError(f"{value!r} is not a valid {cls.__name__}: choose one of {known}.")
+        raise TokenizerError(f"{value!r} is not a valid {cls.__name__}: choose one of {known}.")
 
 
 class PaddingStrategy(ExplicitEnum):
@@ -90,7 +90,8 @@ def read_lengths(
     old_truncation = legacy.pop("truncation_strategy", "do_not_truncate")
     old_padding = legacy.pop("pad_to_max_length", False)
     _check_lengths(max_length, pad_to_multiple_of)
-    if max_length is not None and padding is False and truncation is None:
+    implied = padding is False and truncation is None and old_truncation == "do_not_truncate"
+    if max_length is not None and implied:
         if verbose:
             tokenizer.warn_once(
                 "Truncation-not-explicitly-activated",

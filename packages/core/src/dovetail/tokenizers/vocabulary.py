@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -10,8 +10,11 @@ from tokenizers import AddedToken, Tokenizer
 from tokenizers.decoders import Decoder
 
 from dovetail.errors import TokenizerError
+from dovetail.logging import get_logger
 from dovetail.tokenizers.backend import Backend
 from dovetail.tokenizers.special_tokens import SpecialTokensMixin
+
+logger = get_logger(__name__)
 
 CLEAN_UPS = (
     (" .", "."),
@@ -95,8 +98,22 @@ class VocabularyMixin(SpecialTokensMixin):
 
         return self._backend.change(add)
 
+    def _add_listed(self, listed: Mapping[int, AddedToken]) -> None:
+        """Bring the tokens of a file and all special tokens into the backend."""
+        self._add_missing(token for _, token in sorted(listed.items()))
+        for index, token in listed.items():
+            found = self._backend.tokenizer.token_to_id(token.content)
+            if found != index:
+                logger.warning(
+                    "The added token %r has the id %s, not %s as its file says: the files of this "
+                    "tokenizer do not belong together.",
+                    token.content,
+                    found,
+                    index,
+                )
+                return
+
     def _add_missing(self, listed: Iterable[AddedToken]) -> None:
-        """Bring `listed` tokens and all special tokens into the backend, in this order."""
         present = self._backend.tokenizer.get_added_tokens_decoder()
         known = {repr(token) for token in present.values()}
         wanted: list[str | AddedToken] = [token for token in listed if repr(token) not in known]
