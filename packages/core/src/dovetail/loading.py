@@ -303,7 +303,7 @@ class _Load:
                 self._quantize(name, source)
             elif name not in skipped:
                 tensor = source.to(targets[name].dtype, self.where.device_of(name)).contiguous()
-                if has_nan(tensor):
+                if source.has_nan(tensor):
                     self.report.with_nan.append(name)
                 # Pickles may hold one memory under several names which this model does not tie.
                 tensor = tensor.clone() if tensor.data_ptr() in used else tensor

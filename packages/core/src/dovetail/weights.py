@@ -15,7 +15,8 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from functools import cached_property
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,9 @@ MAX_HEADER_BYTES = 100_000_000
 
 MAX_RANK = 64
 """The highest number of dimensions that torch itself accepts."""
+
+PIECE_BYTES = 2**22
+"""How much of a file is looked through at a time."""
 
 DTYPES: dict[str, torch.dtype] = {
     "BOOL": torch.bool,
@@ -89,6 +93,10 @@ class LazyTensor(ABC):
     def to(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The tensor in `dtype` on `device`, without a copy when neither changes."""
         return self.get().to(device=device, dtype=dtype)
+
+    def has_nan(self, placed: Tensor) -> bool:
+        """Whether the tensor, which `to` returned as `placed`, holds a NaN."""
+        return has_nan(placed)
 
 
 class MemoryTensor(LazyTensor):
@@ -166,6 +174,30 @@ class SafetensorsFile:
         self._read(memoryview(memory))
         return torch.frombuffer(memory, dtype=entry.dtype).view(entry.shape)
 
+    def has_nan(self, name: str) -> bool:
+        """Whether a tensor holds a NaN; its pages are given back as soon as they were seen."""
+        entry = self.entries[name]
+        if not entry.dtype.is_floating_point:
+            return False
+        first, last = self.data_start + entry.begin, self.data_start + entry.end
+        return any(
+            self._piece_has_nan(entry.dtype, start, min(start + PIECE_BYTES, last))
+            for start in range(first, last, PIECE_BYTES)
+        )
+
+    def _piece_has_nan(self, dtype: torch.dtype, start: int, end: int) -> bool:
+        count = (end - start) // dtype.itemsize
+        found = has_nan(torch.frombuffer(self._view, dtype=dtype, count=count, offset=start))
+        if hasattr(self._view, "madvise"):
+            page = start - start % mmap.PAGESIZE
+            self._view.madvise(mmap.MADV_DONTNEED, page, end - page)
+        return found
+
+    @cached_property
+    def _view(self) -> mmap.mmap:
+        """A second map of the file, for looking through it; torch wants it to be writable."""
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
+
     def _read(self, target: memoryview) -> None:
         while target:
             count = self._file.readinto(target)
@@ -198,6 +230,12 @@ class FileTensor(LazyTensor):
         if dtype == self.dtype or device.type != "cpu":
             return super().to(dtype, device)
         return self.read().to(dtype)
+
+    def has_nan(self, placed: Tensor) -> bool:
+        """A tensor that stays mapped is looked through in the file, and takes no memory yet."""
+        if placed.dtype != self.dtype or placed.device.type != "cpu":
+            return has_nan(placed)
+        return self.file.has_nan(self.entry.name)
 
 
 @dataclass(frozen=True)
@@ -432,6 +470,6 @@ def has_nan(tensor: Tensor) -> bool:
     if tensor.dtype.itemsize == 1:
         return any(bool(part.float().isnan().any()) for part in tensor.flatten().split(1 << 20))
     # NaN survives a sum; only a suspicious sum is worth the exact check.
-    if bool(torch.isfinite(tensor.sum())):
+    if isfinite(float(tensor.sum())):
         return False
     return bool(tensor.isnan().any())
