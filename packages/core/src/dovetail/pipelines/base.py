@@ -36,6 +36,7 @@ from dovetail.pipelines.batching import (
     worker_batches,
 )
 from dovetail.pipelines.placement import moved, place, target_device
+from dovetail.processors import BaseImageProcessor
 from dovetail.pushing import UPLOAD_OPTIONS, PushToHubMixin
 
 logger = logging.get_logger(__name__)
@@ -521,6 +522,4 @@ def _check_counts(num_workers: int, batch_size: int) -> None:
 
 def _as_image_processor(feature_extractor: Any) -> Any:
     """Old checkpoints of vision models call their image processor a feature extractor."""
-    from dovetail.processors import BaseImageProcessor
-
     return feature_extractor if isinstance(feature_extractor, BaseImageProcessor) else None
