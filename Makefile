@@ -5,6 +5,8 @@ SHELL := /bin/bash
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?=
+# One thread per test and several tests at a time: models in tests are too small to share out.
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n logical --maxprocesses 8
 PACKAGES := core models-text models-vision models-audio quantizers agents training
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
@@ -32,10 +34,10 @@ demo: $(DEMO_STAMP) ## embed a book with a real checkpoint and ask it three ques
 	@PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
 
 test: $(DEMO_STAMP) ## every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: $(DEMO_STAMP) ## the tests that take less than a few seconds each
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff, both as linter and as formatter
 	$(BIN)/ruff check --no-cache .
