@@ -1,6 +1,6 @@
 """Run the benchmarks and print Dovetail's figures beside the reference library's.
 
-Each measurement runs in its own process; the two libraries take turns; medians are compared.
+Each library runs in its own process; the two take turns; medians are compared.
 """
 
 from __future__ import annotations
@@ -48,33 +48,70 @@ ROWS: dict[str, dict[str, tuple[str, bool]]] = {
 """Benchmark to figure to its description and whether more is better."""
 
 
-def measure(library: str, benchmark: str) -> dict[str, float]:
-    """One run of the worker."""
-    command = [str(LIBRARIES[library]), str(WORKER), library, benchmark, str(FOLDER)]
-    environment = dict(os.environ, HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="true")
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise SystemExit(f"{library} failed at {benchmark}:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+ONCE = {"import", "auto", "load"}
+"""What can be measured once in a process only."""
+
+
+class Worker:
+    """A process that measures one benchmark of one library whenever it is asked to."""
+
+    def __init__(self, library: str, benchmark: str) -> None:
+        self.name = f"{library} at {benchmark}"
+        self.process = subprocess.Popen(
+            [str(LIBRARIES[library]), str(WORKER), library, benchmark, str(FOLDER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=dict(os.environ, HF_HUB_OFFLINE="1"),
+        )
+        self.answer()
+
+    def answer(self) -> str:
+        """The next line of the process."""
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if not line:
+            raise SystemExit(f"{self.name} failed, see above")
+        return line
+
+    def measure(self) -> dict[str, float]:
+        """One measurement."""
+        if self.process.stdin:
+            print(file=self.process.stdin, flush=True)
+        return json.loads(self.answer())
+
+    def stop(self) -> None:
+        """End the process."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        self.process.wait()
+
+
+def collect(benchmark: str, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """`rounds` measurements of each library, in turns."""
+    results: dict[str, list[dict[str, float]]] = {library: [] for library in LIBRARIES}
+    workers: dict[str, Worker] = {}
+    for turn in range(rounds):
+        for library in sorted(LIBRARIES, reverse=turn % 2 == 1):
+            worker = workers.get(library) or Worker(library, benchmark)
+            results[library].append(worker.measure())
+            if benchmark in ONCE:
+                worker.stop()
+            else:
+                workers[library] = worker
+    for worker in workers.values():
+        worker.stop()
+    return results
 
 
 def compare(benchmark: str, rounds: int) -> None:
-    """Measure both libraries in turns and print a line per figure."""
-    results: dict[str, list[dict[str, float]]] = {library: [] for library in LIBRARIES}
-    for turn in range(rounds):
-        order = list(LIBRARIES) if turn % 2 == 0 else list(LIBRARIES)[::-1]
-        for library in order:
-            results[library].append(measure(library, benchmark))
+    """Measure both libraries and print a line per figure."""
+    results = collect(benchmark, rounds)
     for figure, (label, more_is_better) in ROWS[benchmark].items():
         ours, theirs = (
             statistics.median(result[figure] for result in results[library])
             for library in LIBRARIES
         )
-        ratio = (
-            (ours / theirs if more_is_better else theirs / ours)
-            if ours and theirs
-            else float("nan")
-        )
+        ratio = ours / theirs if more_is_better else theirs / ours
         print(f"{benchmark:10}{label:46}{ours:12.4g}{theirs:14.4g}{ratio:9.2f}x", flush=True)
 
 
@@ -92,7 +129,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     """Parse the command line, run what it names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benchmarks", nargs="*", help=f"{', '.join(ROWS)}; all when none is named")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments if arguments is None else list(arguments))
     if unknown := set(options.benchmarks) - set(ROWS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")

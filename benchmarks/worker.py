@@ -1,6 +1,7 @@
-"""One measurement in a process of its own: ``worker.py LIBRARY BENCHMARK FOLDER`` prints JSON.
+"""What is measured, in a process of its own: ``worker.py LIBRARY BENCHMARK FOLDER``.
 
-Both libraries have the same public names, so the same lines measure either.
+The process prepares, then makes one measurement for each line it reads and answers with a line of
+JSON. Both libraries have the same public names, so the same lines measure either.
 """
 
 from __future__ import annotations
@@ -8,24 +9,15 @@ from __future__ import annotations
 import importlib
 import json
 import resource
-import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-PROMPT, NEW = 16, 64
-MATRIX_PRODUCTS = {
-    "aten::mm",
-    "aten::addmm",
-    "aten::bmm",
-    "aten::baddbmm",
-    "aten::mv",
-    "aten::addmv",
-    "aten::mkldnn_linear",
-    "mkldnn::_linear_pointwise",
-}
+Figures = dict[str, float]
+PROMPT, NEW = 16, 25
 
 
 def seconds(action: Callable[[], Any]) -> float:
@@ -45,38 +37,38 @@ def resident_memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def measure_import(library: str, folder: Path) -> dict[str, float]:
+def prepare_import(library: str, folder: Path) -> Callable[[], Figures]:
     """Importing the library alone."""
-    return {"import_s": seconds(lambda: importlib.import_module(library))}
+    return lambda: {"import_s": seconds(lambda: importlib.import_module(library))}
 
 
-def measure_auto(library: str, folder: Path) -> dict[str, float]:
+def prepare_auto(library: str, folder: Path) -> Callable[[], Figures]:
     """What a class for models adds to a process that has imported torch."""
     importlib.import_module("torch")
-    more = seconds(lambda: importlib.import_module(library).AutoModelForCausalLM)
-    return {"auto_model_s": more}
+    auto = lambda: importlib.import_module(library).AutoModelForCausalLM  # noqa: E731
+    return lambda: {"auto_model_s": seconds(auto)}
 
 
-def measure_load(library: str, folder: Path) -> dict[str, float]:
+def prepare_load(library: str, folder: Path) -> Callable[[], Figures]:
     """Loading, and reading every weight once."""
     auto = importlib.import_module(library).AutoModelForCausalLM
-    before = resident_memory()
-    start = time.perf_counter()
-    model = auto.from_pretrained(folder / "decoder")
-    loaded = time.perf_counter() - start
-    touched = sum(float(parameter.sum()) for parameter in model.parameters())
-    ready = time.perf_counter() - start
     size = (folder / "decoder" / "model.safetensors").stat().st_size
-    if touched != touched:
-        raise SystemExit("the checkpoint holds numbers that are none")
-    return {
-        "load_s": loaded,
-        "load_and_read_s": ready,
-        "peak_over_checkpoint": (peak_memory() - before) / size,
-    }
+
+    def measure() -> Figures:
+        before = resident_memory()
+        start = time.perf_counter()
+        model = auto.from_pretrained(folder / "decoder")
+        loaded = time.perf_counter() - start
+        for parameter in model.parameters():
+            parameter.sum()
+        ready = time.perf_counter() - start
+        peak = (peak_memory() - before) / size
+        return {"load_s": loaded, "load_and_read_s": ready, "peak_over_checkpoint": peak}
+
+    return measure
 
 
-def measure_generate(library: str, folder: Path) -> dict[str, float]:
+def prepare_generate(library: str, folder: Path) -> Callable[[], Figures]:
     """Greedy decoding at batch 1 and 8, and where the time of a token goes."""
     import torch
 
@@ -84,40 +76,31 @@ def measure_generate(library: str, folder: Path) -> dict[str, float]:
         folder / "decoder"
     )
     prompts = torch.randint(1, 49152, (8, PROMPT), generator=torch.Generator().manual_seed(0))
-    results: dict[str, float] = {}
-    for batch in (1, 8):
+    products = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    rows = {module.in_features: torch.randn(1, 1, module.in_features) for module in products}
+
+    def generate(batch: int, count: int) -> None:
         ids = prompts[:batch]
+        options = {"max_new_tokens": count, "min_new_tokens": count, "do_sample": False}
+        model.generate(ids, attention_mask=torch.ones_like(ids), **options)
 
-        def generate(count: int, ids: Any = ids) -> Any:
-            options = {"max_new_tokens": count, "min_new_tokens": count, "do_sample": False}
-            return model.generate(ids, attention_mask=torch.ones_like(ids), **options)
+    def multiply() -> None:
+        with torch.inference_mode():
+            for module in products:
+                module(rows[module.in_features])
 
-        generate(4)
-        first = statistics.median(seconds(lambda: generate(1)) for _ in range(3))
-        whole = min(seconds(lambda: generate(NEW)) for _ in range(2))
-        results[f"tokens_per_s_{batch}"] = batch * NEW / whole
-        results[f"ms_per_token_{batch}"] = (whole - first) / (NEW - 1) * 1e3
-        if batch == 1:
-            results["matrix_ms"] = matrix_milliseconds(
-                lambda: generate(17), lambda: generate(1), 16
-            )
-            results["other_ms"] = results["ms_per_token_1"] - results["matrix_ms"]
-    return results
+    def measure() -> Figures:
+        figures: Figures = {}
+        for batch in (1, 8):
+            first, whole = (seconds(partial(generate, batch, count)) for count in (1, NEW))
+            figures[f"tokens_per_s_{batch}"] = batch * NEW / whole
+            figures[f"ms_per_token_{batch}"] = (whole - first) / (NEW - 1) * 1e3
+        figures["matrix_ms"] = min(seconds(multiply) for _ in range(5)) * 1e3
+        figures["other_ms"] = figures["ms_per_token_1"] - figures["matrix_ms"]
+        return figures
 
-
-def matrix_milliseconds(long: Callable[[], Any], short: Callable[[], Any], tokens: int) -> float:
-    """Milliseconds per token inside matrix products, by profiling a long and a short run."""
-    return (profiled(long) - profiled(short)) / tokens
-
-
-def profiled(action: Callable[[], Any]) -> float:
-    """Milliseconds that `action` spends in matrix products."""
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        action()
-    events = profiler.key_averages()
-    return sum(event.self_cpu_time_total for event in events if event.key in MATRIX_PRODUCTS) / 1e3
+    generate(8, 2)
+    return measure
 
 
 def texts(folder: Path) -> list[str]:
@@ -126,40 +109,51 @@ def texts(folder: Path) -> list[str]:
     return [text.replace("\n", " ") for text in book.read_text().split("\n\n") if len(text) > 80]
 
 
-def measure_tokenize(library: str, folder: Path) -> dict[str, float]:
+def prepare_tokenize(library: str, folder: Path) -> Callable[[], Figures]:
     """Paragraphs per second."""
     tokenizer = importlib.import_module(library).AutoTokenizer.from_pretrained(folder / "encoder")
     batch = (texts(folder) * 64)[:64]
-    tokenizer(batch, padding=True, truncation=True)
-    single = min(seconds(lambda: [tokenizer(text) for text in batch]) for _ in range(5))
-    many = min(seconds(lambda: tokenizer(batch, padding=True, truncation=True)) for _ in range(10))
-    tensors = min(
-        seconds(lambda: tokenizer(batch, padding=True, truncation=True, return_tensors="pt"))
-        for _ in range(10)
-    )
-    return {"single_per_s": 64 / single, "batched_per_s": 64 / many, "tensors_per_s": 64 / tensors}
+    options = {"padding": True, "truncation": True}
+
+    def measure() -> Figures:
+        return {
+            "single_per_s": 64 / seconds(lambda: [tokenizer(text) for text in batch]),
+            "batched_per_s": 64 / seconds(lambda: tokenizer(batch, **options)),
+            "tensors_per_s": 64 / seconds(lambda: tokenizer(batch, return_tensors="pt", **options)),
+        }
+
+    measure()
+    return measure
 
 
-def measure_pipeline(library: str, folder: Path) -> dict[str, float]:
+def prepare_pipeline(library: str, folder: Path) -> Callable[[], Figures]:
     """Paragraphs per second through ``feature-extraction``."""
     pipeline = importlib.import_module(library).pipeline
     extract = pipeline("feature-extraction", model=str(folder / "encoder"), device="cpu")
     batch = (texts(folder) * 32)[:32]
+
+    def measure() -> Figures:
+        return {
+            "single_per_s": 32 / seconds(lambda: [extract(text) for text in batch]),
+            "batched_per_s": 32 / seconds(lambda: extract(batch, batch_size=8)),
+        }
+
     extract(batch[:2])
-    single = min(seconds(lambda: [extract(text) for text in batch]) for _ in range(2))
-    many = min(seconds(lambda: extract(batch, batch_size=8)) for _ in range(2))
-    return {"single_per_s": 32 / single, "batched_per_s": 32 / many}
+    return measure
 
 
-BENCHMARKS: dict[str, Callable[[str, Path], dict[str, float]]] = {
-    "import": measure_import,
-    "auto": measure_auto,
-    "load": measure_load,
-    "generate": measure_generate,
-    "tokenize": measure_tokenize,
-    "pipeline": measure_pipeline,
+BENCHMARKS: dict[str, Callable[[str, Path], Callable[[], Figures]]] = {
+    "import": prepare_import,
+    "auto": prepare_auto,
+    "load": prepare_load,
+    "generate": prepare_generate,
+    "tokenize": prepare_tokenize,
+    "pipeline": prepare_pipeline,
 }
 
 if __name__ == "__main__":
     library, benchmark, folder = sys.argv[1:]
-    print(json.dumps(BENCHMARKS[benchmark](library, Path(folder))))
+    measure = BENCHMARKS[benchmark](library, Path(folder))
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(measure()), flush=True)
