@@ -123,6 +123,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "mask as list": ({"attention_mask": [[1, 1, 1]]}, "attention_mask is a list"),
     "forced begin": ({"forced_bos_token_id": 40}, "forced_bos_token_id=40 is outside"),
     "forced end": ({"forced_eos_token_id": 40}, "forced_eos_token_id=40 is outside"),
+    "forced and suppressed": (
+        {"forced_eos_token_id": [5], "suppress_tokens": [4, 5]},
+        "forced_eos_token_id=.5. is in suppress_tokens",
+    ),
     "bias": ({"sequence_bias": "none"}, "sequence_bias='none': give a dictionary"),
     "bad words": ({"bad_words_ids": []}, "bad_words_ids="),
     "stop string without tokenizer": (

@@ -166,6 +166,12 @@ def test_processor_equals_the_reference(case: dict[str, Any]) -> None:
     assert torch.equal(scores, before)
 
 
+def test_a_forbidden_end_stays_forbidden() -> None:
+    scores = torch.tensor([[1.0, -math.inf, 2.0]])
+    decay = generation.ExponentialDecayLengthPenalty((1, 1.5), [1, 2], 1)
+    assert decay(IDS[:1], scores).tolist() == [[1.0, -math.inf, 2.0 + 2.0 * (1.5**3 - 1)]]
+
+
 def test_removing_invalid_values() -> None:
     scores = torch.tensor([[math.nan, math.inf, -math.inf, 1.0]])
     bounds = torch.finfo(torch.float32)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dovetail.errors import GenerationError
-from dovetail.generation.tokens import end_tokens
+from dovetail.generation.checks import token_tuple
 
 Rows = tuple[int, ...]
 EndTokens = int | Sequence[int] | Tensor | None
@@ -198,7 +198,7 @@ class BeamSearchScorer(BeamScorer):
                 f"input_ids has {input_ids.shape[0]} rows: expected {batch} prompts of "
                 f"{self.group_size} beams in a group"
             )
-        ends = frozenset(end_tokens(eos_token_id))
+        ends = frozenset(token_tuple(eos_token_id))
         pad = int(pad_token_id) if pad_token_id is not None else None
         candidates = zip(
             next_scores.tolist(), next_tokens.tolist(), next_indices.tolist(), strict=True
@@ -286,7 +286,7 @@ class BeamSearchScorer(BeamScorer):
         sequences = input_ids.new_full(
             (len(best), width), int(pad_token_id) if pad_token_id is not None else 0
         )
-        ends = end_tokens(eos_token_id)
+        ends = token_tuple(eos_token_id)
         for row, hypothesis in zip(sequences, best, strict=True):
             length = len(hypothesis.tokens)
             row[:length] = hypothesis.tokens

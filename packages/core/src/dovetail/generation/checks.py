@@ -48,6 +48,15 @@ def is_token_ids(value: Any) -> bool:
     return is_integer(value)
 
 
+def token_tuple(value: Any) -> tuple[int, ...]:
+    """The token ids of a setting (one, several, a tensor, None) as a tuple."""
+    if value is None:
+        return ()
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return (value,) if is_integer(value) else tuple(value)
+
+
 POSITIVE = Check("an integer of at least 1", lambda value: is_integer(value) and value >= 1)
 WHOLE = Check("an integer of at least 0", lambda value: is_integer(value) and value >= 0)
 REAL = Check("a finite number", is_number)

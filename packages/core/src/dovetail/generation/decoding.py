@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from dovetail.generation import outputs
+from dovetail.generation.checks import token_tuple
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.processors.base import LogitsProcessorList
 from dovetail.generation.stopping import StoppingCriteriaList
 from dovetail.generation.streamers import BaseStreamer
-from dovetail.generation.tokens import TokenBuffer, end_tokens
+from dovetail.generation.tokens import TokenBuffer
 from dovetail.outputs import ModelOutput
 
 
@@ -94,7 +95,7 @@ class Decoding:
         self.prompt_length = len(self.tokens)
         self.rows = self.ids.shape[0]
         self.records = Records.wanted(self.config, self.is_encoder_decoder)
-        self.ends = end_tokens(self.config.eos_token_id)
+        self.ends = token_tuple(self.config.eos_token_id)
         self._keep_logits = self.records.logits is not None or self.records.scores is not None
         self._flags = {
             name: True

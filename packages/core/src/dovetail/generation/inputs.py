@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from dovetail.errors import GenerationError, near_matches
+from dovetail.generation.checks import token_tuple
 from dovetail.generation.configuration import DEFAULTS, GenerationConfig
-from dovetail.generation.tokens import end_tokens
 from dovetail.logging import get_logger
 from dovetail.outputs import ModelOutput
 
@@ -161,7 +161,7 @@ def check_token_settings(config: GenerationConfig, vocabulary: int | None) -> No
     if vocabulary is None:
         return
     for name in ("forced_bos_token_id", "forced_eos_token_id", "decoder_start_token_id"):
-        for token in end_tokens(getattr(config, name)):
+        for token in token_tuple(getattr(config, name)):
             if not 0 <= token < vocabulary:
                 raise GenerationError(
                     f"{name}={token} is outside the vocabulary: ids go from 0 to {vocabulary - 1}"
@@ -178,7 +178,7 @@ def infer_mask(input_ids: Tensor, config: GenerationConfig) -> Tensor | None:
     mask = input_ids != pad
     if bool(mask.all()):
         return None
-    if pad in end_tokens(config.eos_token_id):
+    if pad in token_tuple(config.eos_token_id):
         logger.warning_once(
             "pad_token_id equals eos_token_id and the prompt holds it, so padding cannot be told "
             "from text: pass attention_mask."

@@ -16,6 +16,7 @@ from torch import Tensor
 from dovetail.errors import GenerationError
 from dovetail.generation import inputs as prompts
 from dovetail.generation.caching import adopt_cache, make_cache
+from dovetail.generation.checks import token_tuple
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.criteria import make_criteria
 from dovetail.generation.decoding import Decoding
@@ -27,7 +28,7 @@ from dovetail.generation.rules import refuse_unavailable
 from dovetail.generation.stopping import StoppingCriteria, StoppingCriteriaList
 from dovetail.generation.strategies import choose
 from dovetail.generation.streamers import BaseStreamer
-from dovetail.generation.tokens import TokenBuffer, end_tokens
+from dovetail.generation.tokens import TokenBuffer
 from dovetail.generation.transitions import transition_scores
 from dovetail.logging import get_logger
 from dovetail.outputs import ModelOutput
@@ -296,7 +297,7 @@ class GenerationMixin:
                 len(source),
                 name,
                 model_kwargs,
-                end_tokens(config.decoder_start_token_id),
+                token_tuple(config.decoder_start_token_id),
                 source.device,
             )
             input_ids = prompts.check_prompt(input_ids, "decoder_input_ids", written)
@@ -352,11 +353,11 @@ class GenerationMixin:
             )
         rows = next((len(value) for value in model_kwargs.values() if isinstance(value, Tensor)), 1)
         return torch.full(
-            (rows, 1), end_tokens(bos_token_id)[0], dtype=torch.long, device=self.device
+            (rows, 1), token_tuple(bos_token_id)[0], dtype=torch.long, device=self.device
         )
 
     def _prepare_special_tokens(self, config: GenerationConfig) -> None:
-        ends = end_tokens(config.eos_token_id)
+        ends = token_tuple(config.eos_token_id)
         if config.pad_token_id is None and ends:
             config.pad_token_id = ends[0]
             logger.warning_once(

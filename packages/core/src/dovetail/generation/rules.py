@@ -18,6 +18,7 @@ from dovetail.generation.checks import (
     WHOLE,
     Check,
     optional,
+    token_tuple,
 )
 
 if TYPE_CHECKING:
@@ -140,8 +141,20 @@ def _stray_cache_config(config: GenerationConfig) -> str | None:
     return None
 
 
+def _forced_and_suppressed(config: GenerationConfig) -> str | None:
+    suppressed = set(token_tuple(config.suppress_tokens))
+    for name in ("forced_bos_token_id", "forced_eos_token_id"):
+        forced = token_tuple(getattr(config, name))
+        if forced and suppressed.issuperset(forced):
+            return (
+                f"{name}={getattr(config, name)} is in suppress_tokens: take it out of one of them"
+            )
+    return None
+
+
 CONTRADICTIONS: tuple[Callable[[GenerationConfig], str | None], ...] = (
     _zero_temperature, _too_many_sequences, _constrained, _grouped, _stray_cache_config,
+    _forced_and_suppressed,
 )  # fmt: skip
 
 IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...] = (

@@ -4,8 +4,6 @@ just one column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -45,15 +43,6 @@ class TokenBuffer:
 
     def __len__(self) -> int:
         return self._length
-
-
-def end_tokens(eos_token_id: int | Sequence[int] | Tensor | None) -> tuple[int, ...]:
-    """The end tokens of a setting as a tuple, empty when there are none."""
-    if eos_token_id is None:
-        return ()
-    if isinstance(eos_token_id, Tensor):
-        eos_token_id = eos_token_id.tolist()
-    return (eos_token_id,) if isinstance(eos_token_id, int) else tuple(eos_token_id)
 
 
 def draw(scores: Tensor, count: int) -> Tensor:

@@ -240,7 +240,9 @@ class ExponentialDecayLengthPenalty(LogitsProcessor):
             return scores
         scores = scores.clone()
         ends = scores[:, self.eos_token_id]
-        scores[:, self.eos_token_id] = ends + ends.abs() * (self.regulation_factor**extra - 1)
+        gain = ends.abs() * (self.regulation_factor**extra - 1)
+        # A forbidden end stays forbidden: minus infinity and its gain would make NaN.
+        scores[:, self.eos_token_id] = torch.where(ends.isinf(), ends, ends + gain)
         return scores
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from dovetail.errors import GenerationError
+from dovetail.generation.checks import token_tuple
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.processors import constraints, penalties, warpers
 from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessorList
-from dovetail.generation.tokens import end_tokens
 from dovetail.logging import get_logger
 
 logger = get_logger(__name__)
@@ -37,7 +37,7 @@ class ProcessorRequest:
     @property
     def ends(self) -> list[int]:
         """The end tokens, empty when there are none."""
-        return list(end_tokens(self.config.eos_token_id))
+        return list(token_tuple(self.config.eos_token_id))
 
     @property
     def tokens_to_keep(self) -> int:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from dovetail.errors import GenerationError
+from dovetail.generation.checks import token_tuple
 from dovetail.generation.decoding import Decoding
 from dovetail.generation.strategies import Strategy
-from dovetail.generation.tokens import draw, end_tokens
+from dovetail.generation.tokens import draw
 from dovetail.outputs import ModelOutput
 
 
@@ -43,7 +44,7 @@ def padding_token(decoding: Decoding) -> int | None:
     ``eos_token_id``).
     """
     ends = [
-        end_tokens(entry.eos_token_id)
+        token_tuple(entry.eos_token_id)
         for entry in decoding.stopping
         if hasattr(entry, "eos_token_id")
     ]
