@@ -346,15 +346,25 @@ class TestTokenizer:
         with pytest.raises(UnknownNameError, match=f"asks for '{name}'"):
             AutoTokenizer.from_pretrained(tmp_path)
 
-    def test_the_generic_one_reads_tokenizer_json(self, tmp_path: Path) -> None:
+    def test_a_class_of_a_package_that_is_not_installed(self, tmp_path: Path) -> None:
+        put(tmp_path, "tokenizer_config.json", {"tokenizer_class": "Wav2Vec2CTCTokenizer"})
+        with pytest.raises(MissingPluginError, match=r"pip install .*dovetail\[audio\]"):
+            AutoTokenizer.from_pretrained(tmp_path)
+
+    def test_the_generic_one_reads_tokenizer_json(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         from tokenizers import Tokenizer
         from tokenizers.models import WordLevel
 
         Tokenizer(WordLevel({"a": 0}, unk_token="a")).save(str(tmp_path / "tokenizer.json"))
         for name in ("OfNobodyTokenizer", "TokenizersBackend", "PreTrainedTokenizerFast"):
             put(tmp_path, "tokenizer_config.json", {"tokenizer_class": name})
-            found = AutoTokenizer.from_pretrained(tmp_path)
+            caplog.clear()
+            with caplog.at_level("WARNING", logger="dovetail"):
+                found = AutoTokenizer.from_pretrained(tmp_path)
             assert type(found).__name__ == "PreTrainedTokenizerFast"
+            assert ("read without that class" in caplog.text) == (name == "OfNobodyTokenizer")
         (tmp_path / "tokenizer_config.json").unlink()
         assert len(AutoTokenizer.from_pretrained(tmp_path)) == 1
 

@@ -6,6 +6,8 @@ import json
 import logging
 import pickle
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -232,3 +234,56 @@ class TestMisfits:
             Broken.from_pretrained(saved, torch_dtype=torch.float16)
         assert torch.get_default_dtype() == torch.float32
         assert torch.empty(1).device.type == "cpu"
+
+
+HOSTILE = r"""
+import json, os, sys
+from pathlib import Path
+import torch
+from dovetail.auto import AutoModel, AutoModelForCausalLM
+from tests.core.tiny import TinyConfig, TinyForCausalLM, tiny
+
+folder = Path(sys.argv[1])
+tiny().save_pretrained(folder)
+AutoModelForCausalLM.register(TinyConfig, TinyForCausalLM)
+TinyForCausalLM.from_pretrained(folder)          # what a first use imports does not count
+config = json.loads((folder / "config.json").read_text())
+config |= {
+    "auto_map": {"AutoModel": "evil.Model", "AutoConfig": "other/repo--evil.Config"},
+    "_attn_implementation": "evil/kernels", "attn_implementation": "evil/kernels",
+    "_name_or_path": "evil/other", "tokenizer_class": "os.system",
+    "nested": {"auto_map": {"AutoModel": "evil.Model"}, "_attn_implementation": "evil/kernels"},
+}
+(folder / "config.json").write_text(json.dumps(config))
+(folder / "evil.py").write_text("raise SystemExit('executed')")
+(folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch witness'\ntR.")
+(folder / "generation_config.json").write_text('{"transformers_version": "evil"}')
+seen = []
+
+def watch(event, arguments):
+    if event.startswith(("socket.", "subprocess.", "os.exec", "os.spawn", "os.posix_spawn",
+                         "pickle.", "os.system", "ctypes.dlopen", "shutil.", "os.remove")):
+        seen.append((event, arguments))
+    elif event == "import" and arguments[0] not in sys.modules:
+        seen.append((event, arguments[0]))
+    elif event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
+        if not os.path.realpath(os.fsdecode(arguments[0])).startswith(str(folder.resolve())):
+            seen.append((event, arguments[0]))
+
+sys.addaudithook(watch)
+model = TinyForCausalLM.from_pretrained(folder)
+assert model.config._attn_implementation == "sdpa", model.config._attn_implementation
+print(json.dumps([str(event) for event in seen]))
+"""
+
+
+def test_a_hostile_folder_causes_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HOSTILE, str(tmp_path / "model")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []

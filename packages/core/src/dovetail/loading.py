@@ -155,7 +155,7 @@ def _open(source: Any, options: LoadOptions, config: Any) -> Checkpoint:
     )
     if os.path.exists(source):
         folder = next(iter(files.paths.values())).parent
-        check_manifest(folder, files.paths)
+        check_manifest(folder, files.names)
     return open_checkpoint(files.paths, files.weight_map)
 
 

@@ -101,9 +101,10 @@ def save_pretrained(
         if getattr(model, "generation_config", None) is not None:
             # Not save_pretrained, which refuses idle settings: they are no reason to lose weights.
             model.generation_config.to_json_file(staging / GENERATION_CONFIG_NAME)
+        written = sorted(path.name for path in staging.iterdir())
     if push_to_hub:
         tags = kwargs.pop("tags", None) or getattr(model, "model_tags", None)
-        model._upload_folder(save_directory, token=token, tags=tags, **kwargs)
+        model._upload_folder(save_directory, written, token=token, tags=tags, **kwargs)
 
 
 def parse_size(size: int | str) -> int:

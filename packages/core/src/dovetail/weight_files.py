@@ -32,6 +32,12 @@ class WeightFiles:
 
     paths: Mapping[str, Path]
     weight_map: Mapping[str, str] = field(default_factory=dict)
+    index: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """All names, the index's included."""
+        return [*self.paths] if self.index is None else [self.index, *self.paths]
 
 
 def with_variant(name: str, variant: str | None) -> str:
@@ -99,7 +105,7 @@ def _sharded(index: Path, source: str | os.PathLike[str], where: Mapping[str, An
             f"{index} names {len(paths)} shards, of which {len(missing)} are missing: "
             f"{', '.join(missing[:5])}. Download or save the checkpoint again."
         )
-    return WeightFiles(paths, weight_map)
+    return WeightFiles(paths, weight_map, index.name)
 
 
 def _fetched(

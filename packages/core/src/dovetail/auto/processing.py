@@ -18,9 +18,21 @@ from dovetail.auto.mapping import (
     unfit,
 )
 from dovetail.auto.remote import RemoteCode
-from dovetail.errors import ConfigError, HubError, TokenizerError, UnknownNameError, near_matches
+from dovetail.errors import (
+    ConfigError,
+    DovetailError,
+    HubError,
+    MissingPluginError,
+    TokenizerError,
+    UnknownNameError,
+    near_matches,
+)
 from dovetail.hub import cached_file
 from dovetail.json_files import read_json_object
+from dovetail.logging import get_logger
+from dovetail.registry import absence
+
+logger = get_logger("dovetail.auto")
 
 TOKENIZER_CONFIG_NAME = "tokenizer_config.json"
 PREPROCESSOR_CONFIG_NAME = "preprocessor_config.json"
@@ -29,6 +41,9 @@ TOKENIZER_FILE = "tokenizer.json"
 
 GENERIC_TOKENIZERS = ("PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend")
 """Names that stand for "what tokenizer.json says", of no architecture in particular."""
+
+PARTS = ("Tokenizer", "ImageProcessor", "FeatureExtractor", "Processor")
+"""How the names of the classes end that are picked here."""
 
 TOKENIZER_MAPPING = PairMapping("tokenizer", twice=True)
 IMAGE_PROCESSOR_MAPPING = PairMapping("image_processor", twice=False)
@@ -136,11 +151,14 @@ class _AutoPart:
         return pick(cls.slot, type(config))
 
     @classmethod
-    def _unknown(cls, name: str, source: _Source) -> UnknownNameError:
-        known = list(ClassNames(cls.slot).values())
+    def _unknown(cls, name: str, source: _Source) -> DovetailError:
+        missing = absence("public", name, f"{name!r}, for which {source.path} asks,")
+        if missing is not None and name.removesuffix("Fast").endswith(PARTS):
+            return missing
+        near = near_matches(name, list(ClassNames(cls.slot).values()))
         return UnknownNameError(
-            f"{source.path} asks for {name!r}, which no installed package provides."
-            f"{near_matches(name, known)} Install the package that has it."
+            f"{source.path} asks for {name!r}, which no installed package provides.{near} "
+            "Install the package that has it."
         )
 
 
@@ -190,10 +208,12 @@ class AutoTokenizer(_AutoPart):
         settings = source.json(TOKENIZER_CONFIG_NAME)
         try:
             return cls._choose(source, remote, given, cls._claims(source, settings, given))
-        except (UnknownNameError, ConfigError, HubError):
+        except (UnknownNameError, MissingPluginError, ConfigError, HubError) as error:
             # What tokenizer.json says is complete; a class adds only defaults.
             if not source.has(TOKENIZER_FILE):
                 raise
+            if settings.get("tokenizer_class"):
+                logger.warning("%s Its tokenizer.json is read without that class.", error)
             return _generic_tokenizer()
 
     @classmethod
