@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
 
+from dovetail.errors import TokenizerError
 from dovetail.logging import get_logger
 from dovetail.tokenizers import AddedToken, PreTrainedTokenizerFast
 from dovetail.tokenizers.components import set_template
@@ -82,7 +83,17 @@ class LlamaTokenizer(PreTrainedTokenizerFast):
         return tokenizer
 
     def update_post_processor(self) -> None:
-        """Make the backend put `bos_token` and `eos_token` around sequences, as they are now."""
+        """Make the backend put `bos_token` and `eos_token` around sequences, as they are now.
+
+        Raises:
+            TokenizerError: when one of them is wanted and not set.
+        """
+        for role in ("bos", "eos"):
+            if getattr(self, f"_add_{role}_token") and getattr(self, f"{role}_token") is None:
+                raise TokenizerError(
+                    f"add_{role}_token=True, but {role}_token is None: set the token, or pass "
+                    f"add_{role}_token=False."
+                )
         first = f"{self.bos_token}:{{}} " if self.add_bos_token else ""
         last = f" {self.eos_token}:{{}}" if self.add_eos_token else ""
         single = f"{first}$A:0{last}".replace("{}", "0")
