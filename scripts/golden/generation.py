@@ -132,6 +132,7 @@ SAMPLED = {
     "typical": {"top_k": 0, "typical_p": 0.5},
     "epsilon": {"top_k": 0, "epsilon_cutoff": 0.02},
     "eta": {"top_k": 0, "eta_cutoff": 0.05},
+    "equal scores": {"top_p": 0.1, "forced_eos_token_id": [8, 9]},
     "scored": {"top_p": 0.9, "repetition_penalty": 1.2, **SCORED},
 }
 BEAMS = {

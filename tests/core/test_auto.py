@@ -368,6 +368,14 @@ class TestTokenizer:
         (tmp_path / "tokenizer_config.json").unlink()
         assert len(AutoTokenizer.from_pretrained(tmp_path)) == 1
 
+    def test_the_part_of_a_composite(self, tmp_path: Path) -> None:
+        class Composite(PretrainedConfig):
+            model_type = "composite-for-tests"
+
+        config = Composite()
+        config.encoder = TinyConfig()
+        assert type(AutoTokenizer.from_pretrained(tmp_path, config=config)) is TinyTokenizer
+
     def test_nothing_there(self, tmp_path: Path) -> None:
         with pytest.raises(HubError, match="neither a file that names its tokenizer nor"):
             AutoTokenizer.from_pretrained(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -412,6 +413,16 @@ class TestConstruction:
 
         assert self.load(Drops, saved).rates == pytest.approx([0, 0.05, 0.1])
 
+    def test_random_values_read_in_the_constructor(self, saved: Path) -> None:
+        class Chancy(TinyForCausalLM):
+            def __init__(self, config: TinyConfig) -> None:
+                super().__init__(config)
+                self.seed = float(torch.rand(()))
+
+        model = self.load(Chancy, saved)
+        assert 0 <= model.seed < 1
+        assert equal_states(model, tiny())
+
     def test_buffers_and_plain_tensors_keep_their_values(self, saved: Path) -> None:
         class Buffered(TinyForCausalLM):
             def __init__(self, config: TinyConfig) -> None:
@@ -490,6 +501,17 @@ class TestConstruction:
         model = self.load(Frozen, saved)
         assert not model.model.embed_tokens.weight.requires_grad
         assert model.lm_head.weight.requires_grad
+
+
+def test_loads_in_several_threads_keep_their_types(saved: Path) -> None:
+    dtypes = [torch.float32, torch.float16, torch.bfloat16, torch.float64] * 4
+    with ThreadPoolExecutor(8) as pool:
+        models = list(
+            pool.map(lambda d: TinyForCausalLM.from_pretrained(saved, torch_dtype=d), dtypes)
+        )
+    assert [model.dtype for model in models] == dtypes
+    assert all(len({p.dtype for p in model.parameters()}) == 1 for model in models)
+    assert torch.get_default_dtype() == torch.float32
 
 
 class TestReport:

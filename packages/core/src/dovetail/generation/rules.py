@@ -142,14 +142,13 @@ def _stray_cache_config(config: GenerationConfig) -> str | None:
 
 
 def _forced_and_suppressed(config: GenerationConfig) -> str | None:
-    suppressed = set(token_tuple(config.suppress_tokens))
-    for name in ("forced_bos_token_id", "forced_eos_token_id"):
-        forced = token_tuple(getattr(config, name))
-        if forced and suppressed.issuperset(forced):
-            return (
-                f"{name}={getattr(config, name)} is in suppress_tokens: take it out of one of them"
-            )
-    return None
+    forced = token_tuple(config.forced_eos_token_id)
+    if not forced or not set(forced) <= set(token_tuple(config.suppress_tokens)):
+        return None
+    return (
+        f"forced_eos_token_id={config.forced_eos_token_id} is in suppress_tokens: "
+        "take it out of one of them"
+    )
 
 
 CONTRADICTIONS: tuple[Callable[[GenerationConfig], str | None], ...] = (

@@ -160,16 +160,17 @@ class EtaLogitsWarper(LogitsWarper):
 
 
 def _rising(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores from worst to best with their indices, (B, N) each: all of them, or just the finite
-    ones.
+    """Scores from worst to best with their indices, (B, N) each: all of them, or just finite ones.
 
     Tokens removed by earlier warpers have no probability; where most are gone, picking the rest is
-    faster than sorting everything.
+    faster than sorting everything. Equal scores are left to the sort, whose order is the field's.
     """
     finite = int((scores > MINUS_INFINITY).sum(dim=-1).max())
-    if finite < scores.shape[-1] // 4:
-        best, indices = scores.topk(max(finite, 1), dim=-1)
-        return best.flip(-1), indices.flip(-1)
+    if 0 < finite < scores.shape[-1] // 4:
+        best, indices = scores.topk(finite, dim=-1)
+        equal = (best[..., 1:] == best[..., :-1]) & (best[..., 1:] > MINUS_INFINITY)
+        if not bool(equal.any()):
+            return best.flip(-1), indices.flip(-1)
     return scores.sort(dim=-1)
 
 
