@@ -21,6 +21,7 @@ from tests.core.tiny import TinyConfig, TinyForCausalLM, TinyModel, tiny
 
 from dovetail.atomic import MANIFEST
 from dovetail.errors import CheckpointError, ConfigError, HubError, MismatchError
+from dovetail.modeling import PreTrainedModel
 
 INDEX = "model.safetensors.index.json"
 
@@ -70,6 +71,10 @@ class TestNothingThere:
     def test_no_path_and_no_config(self) -> None:
         with refused(ConfigError, "Give a folder, a file or a Hub id"):
             TinyForCausalLM.from_pretrained(None)
+
+    def test_no_architecture(self, saved: Path) -> None:
+        with refused(ConfigError, "use AutoModel"):
+            PreTrainedModel.from_pretrained(saved)
 
     def test_no_weights(self, saved: Path) -> None:
         (saved / "model.safetensors").unlink()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import struct
 import time
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from dovetail.errors import CheckpointError
@@ -101,6 +105,35 @@ def test_other_files_under_a_safetensors_name(case: str, tmp_path: Path) -> None
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
         read_tensors(path)
+
+
+def a_file(folder: Path, kind: str) -> Path:
+    tensors = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(3, dtype=torch.int8)}
+    path = folder / f"weights.{kind}"
+    if kind == "safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save(tensors, path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+@given(data=st.data())
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_changed_byte_is_read_or_refused(kind: str, data: st.DataObject, tmp_path: Path) -> None:
+    path = a_file(tmp_path, kind)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
+    with warnings.catch_warnings(), contextlib.suppress(CheckpointError):
+        warnings.simplefilter("ignore")
+        for tensor in read_tensors(path).values():
+            assert tuple(tensor.get().shape) == tensor.shape
 
 
 def test_missing_file(tmp_path: Path) -> None:

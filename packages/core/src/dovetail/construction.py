@@ -8,6 +8,7 @@ frequencies, masks, small constants) is computed as always, because no checkpoin
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -38,15 +39,20 @@ DeviceOf = Callable[[str], torch.device]
 """The device on which the tensor of that name is to live."""
 
 
+_default_dtype_in_use = threading.RLock()
+"""Torch has one default for the whole process: models built at the same time must take turns."""
+
+
 @contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """New floating-point tensors are of `dtype` inside."""
-    previous = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(previous)
+    """New floating-point tensors are of `dtype` inside, in one thread at a time."""
+    with _default_dtype_in_use:
+        previous = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(previous)
 
 
 class Outline(TorchFunctionMode):
@@ -109,15 +115,23 @@ class Blueprint:
 
     def build(self) -> nn.Module:
         """The model with its parameters on the meta device, tied."""
-        with default_dtype(self.dtype), torch.random.fork_rng(devices=[]), Outline():
-            model = self.cls(*self.args, **self.kwargs)
+        try:
+            model = self._make(Outline())
+        except (NotImplementedError, RuntimeError) as error:
+            # A constructor that reads the values of what it filled at random needs values.
+            if "meta" not in str(error).lower():
+                raise
+            model = self._make(KeepLarge())
         tie(model)
         return model
 
     @functools.cached_property
     def twin(self) -> nn.Module:
         """The model in memory, its large parameters unfilled."""
-        with default_dtype(self.dtype), torch.random.fork_rng(devices=[]), KeepLarge():
+        return self._make(KeepLarge())
+
+    def _make(self, mode: TorchFunctionMode) -> nn.Module:
+        with default_dtype(self.dtype), torch.random.fork_rng(devices=[]), mode:
             return self.cls(*self.args, **self.kwargs)
 
 

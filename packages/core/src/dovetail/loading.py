@@ -123,6 +123,11 @@ def _resolve_config(
     cls: Any, source: Any, options: LoadOptions, rest: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
     """The config to build with, and the arguments that remain for the model's constructor."""
+    if cls.config_class is None:
+        raise ConfigError(
+            f"{cls.__name__} belongs to no architecture (it has no config_class): use AutoModel or "
+            "the class of the checkpoint's architecture."
+        )
     if isinstance(options.config, PretrainedConfig):
         config, unused = copy.deepcopy(options.config), rest
     else:

@@ -18,6 +18,7 @@ from dovetail.auto.mapping import (
     unfit,
 )
 from dovetail.auto.remote import RemoteCode
+from dovetail.configs import PretrainedConfig
 from dovetail.errors import (
     ConfigError,
     DovetailError,
@@ -235,7 +236,9 @@ class AutoTokenizer(_AutoPart):
 
     @classmethod
     def _of_config(cls, config: Any) -> Any | None:
-        found = super()._of_config(config)
+        parts = [getattr(config, name, None) for name in ("encoder", "text_config")]
+        candidates = [config, *(part for part in parts if isinstance(part, PretrainedConfig))]
+        found = next(filter(None, (pick(cls.slot, type(part)) for part in candidates)), None)
         return (
             next((one for one in reversed(found) if one), None)
             if isinstance(found, tuple)
