@@ -26,7 +26,7 @@ MASKS: dict[str, Mask | None] = {
     "padding": causal_mask(STATES, PADDING),
     "packed": causal_mask(STATES, position_ids=POSITIONS),
     "bidirectional": bidirectional_mask(STATES, PADDING.flip(1)),
-    "ready": bidirectional_mask(STATES, torch.randn(2, 1, 6, 6)),
+    "ready": bidirectional_mask(STATES, torch.linspace(-2, 2, 72).view(2, 1, 6, 6)),
 }
 
 
@@ -61,7 +61,9 @@ def test_implementations_follow_the_formula(implementation: str, name: str):
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa", "flex_attention"])
 @pytest.mark.parametrize(
-    "options", [{"scale": 1.0}, {"softcap": 2.0}, {"bias": torch.randn(1, 4, 6, 6)}], ids=str
+    "options",
+    [{"scale": 1.0}, {"softcap": 2.0}, {"bias": torch.linspace(-2, 2, 144).view(1, 4, 6, 6)}],
+    ids=" ".join,
 )
 def test_implementations_take_scale_cap_and_bias(implementation: str, options: dict[str, Any]):
     states, mask = inputs(), MASKS["causal"]
