@@ -369,7 +369,8 @@ def read_pickled(path: str | os.PathLike[str]) -> dict[str, LazyTensor]:
         CheckpointError: the file is damaged, compressed, or holds anything but tensors.
     """
     path = Path(path)
-    is_zip = zipfile.is_zipfile(path)
+    with path.open("rb") as file:
+        is_zip = file.read(2) == b"PK"
     if is_zip:
         _check_archive(path)
     try:
@@ -401,7 +402,7 @@ def _check_archive(path: Path) -> None:
                 for item in archive.infolist()
                 if item.compress_type != zipfile.ZIP_STORED
             ]
-    except zipfile.BadZipFile as error:
+    except Exception as error:  # many kinds, depending on which byte is wrong
         raise CheckpointError(
             f"{path} is a damaged archive: {error}. Download or save it again."
         ) from error
