@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache, StaticCache
+from dovetail.caches import (
+    Cache,
+    DynamicCache,
+    EncoderDecoderCache,
+    HybridCache,
+    SlidingWindowCache,
+    StaticCache,
+)
 from dovetail.errors import GenerationError, near_matches
 from dovetail.generation.configuration import GenerationConfig
 
@@ -23,13 +30,26 @@ def _static(model: Any, config: GenerationConfig, rows: int, length: int) -> Cac
     if kept is not None and kept[0] == wanted and kept[1].max_cache_len >= length:
         kept[1].reset()
         return kept[1]
-    cache = StaticCache(model.config, rows, length, device=model.device, dtype=model.dtype)
+    # Layers on several devices reserve their memory where they are, at their first update.
+    spread = len(set(getattr(model, "hf_device_map", {}).values())) > 1
+    size = None if spread else rows
+    cache = StaticCache(model.config, size, length, device=model.device, dtype=model.dtype)
     model._static_cache = (wanted, cache)
     return cache
 
 
+def _hybrid(model: Any, config: GenerationConfig, rows: int, length: int) -> Cache:
+    return HybridCache(model.config, rows, length, device=model.device, dtype=model.dtype)
+
+
+def _sliding_window(model: Any, config: GenerationConfig, rows: int, length: int) -> Cache:
+    return SlidingWindowCache(model.config, rows, length, device=model.device, dtype=model.dtype)
+
+
 BUILDERS: dict[str, Callable[[Any, GenerationConfig, int, int], Cache]] = {
     "dynamic": _dynamic,
+    "hybrid": _hybrid,
+    "sliding_window": _sliding_window,
     "static": _static,
 }
 
@@ -54,8 +74,8 @@ def adopt_cache(
     """
     if config.cache_implementation is not None:
         raise GenerationError(
-            f"past_key_values and cache_implementation={config.cache_implementation!r} both name "
-            "a cache: give one of them"
+            f"past_key_values and cache_implementation={config.cache_implementation!r} "
+            "both name a cache: give one of them"
         )
     if isinstance(given, tuple):
         kind = EncoderDecoderCache if is_encoder_decoder else DynamicCache
@@ -65,7 +85,7 @@ def adopt_cache(
     limit = given.get_max_cache_shape() if hasattr(given, "get_max_cache_shape") else None
     if limit is not None and limit < last_length:
         raise GenerationError(
-            f"the cache has room for {limit} positions and the text may need {last_length}: make "
-            "it longer, or lower max_new_tokens"
+            f"the cache has room for {limit} positions and the text may need {last_length}: "
+            "make it longer, or lower max_new_tokens"
         )
     return given

@@ -373,8 +373,8 @@ class GenerationConfig(hub.PushToHubMixin):
         if caught:
             problems = "; ".join(str(entry.message) for entry in caught)
             raise GenerationError(
-                f"these generation settings cannot be saved: {problems}. Fix these issues to "
-                "save them"
+                f"these generation settings cannot be saved: {problems}. "
+                "Fix these issues to save them"
             )
 
     def __eq__(self, other: object) -> bool:

@@ -64,24 +64,17 @@ def check_model_kwargs(model: Any, model_kwargs: Arguments) -> None:
     known = set(forward_parameters(model)) | parameters(type(model).prepare_inputs_for_generation)
     if model.config.is_encoder_decoder:
         known |= forward_parameters(model.get_encoder())
-        decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
-        known |= {
-            f"decoder_{name}"
-            for name in (forward_parameters(decoder) if decoder is not None else ())
-        }
-    known |= {
-        model.main_input_name,
-        "encoder_outputs" if model.config.is_encoder_decoder else "input_ids",
-    }
+        if hasattr(model, "get_decoder"):
+            known |= {f"decoder_{name}" for name in forward_parameters(model.get_decoder())}
+    known |= {model.main_input_name, "input_ids"}
     unknown = [
         name for name, value in model_kwargs.items() if name not in known and value is not None
     ]
     if unknown:
         hints = "".join(near_matches(name, known | DEFAULTS.keys()) for name in unknown)
         raise GenerationError(
-            f"generate() got unknown arguments {', '.join(unknown)}: neither a generation "
-            "setting nor an argument of "
-            f"{type(model).__name__}.{hints}"
+            f"generate() got unknown arguments {', '.join(unknown)}: "
+            f"neither a generation setting nor an argument of {type(model).__name__}.{hints}"
         )
 
 
@@ -107,14 +100,14 @@ def check_prompt(inputs: Any, name: str, vocabulary: int | None) -> Tensor:
     """
     if not isinstance(inputs, Tensor):
         raise GenerationError(
-            f"{name} is a {type(inputs).__name__}: give a tensor, with return_tensors='pt' from "
-            "a tokenizer"
+            f"{name} is a {type(inputs).__name__}: "
+            "give a tensor, with return_tensors='pt' from a tokenizer"
         )
     shape = tuple(inputs.shape)
     if not inputs.numel():
         raise GenerationError(
-            f"{name} of shape {shape} is empty: give at least one token (the begin token, for "
-            "instance)"
+            f"{name} of shape {shape} is empty: "
+            "give at least one token (the begin token, for instance)"
         )
     if name not in ("input_ids", "decoder_input_ids"):
         return inputs
@@ -130,9 +123,8 @@ def check_prompt(inputs: Any, name: str, vocabulary: int | None) -> Tensor:
         wrong = lowest if lowest < 0 else highest
         allowed = "must not be negative" if vocabulary is None else f"go from 0 to {vocabulary - 1}"
         raise GenerationError(
-            f"{name} holds token id {wrong}: ids {allowed}. Is the tokenizer the model's own? If "
-            "it grew, call "
-            "resize_token_embeddings"
+            f"{name} holds token id {wrong}: ids {allowed}. "
+            "Is the tokenizer the model's own? If it grew, call resize_token_embeddings"
         )
     return inputs
 
@@ -149,9 +141,8 @@ def check_mask(mask: Any, inputs: Tensor, name: str) -> None:
         return
     if mask.shape != inputs.shape[:2]:
         raise GenerationError(
-            f"attention_mask has shape {tuple(mask.shape)} and {name} {tuple(inputs.shape)}: the "
-            "mask must be "
-            f"{tuple(inputs.shape[:2])}, 1 for each token to read and 0 for padding"
+            f"attention_mask has shape {tuple(mask.shape)} and {name} {tuple(inputs.shape)}: "
+            f"the mask must be {tuple(inputs.shape[:2])}, 1 for each token to read, 0 for padding"
         )
 
 
@@ -273,7 +264,6 @@ def check_past(past: int, length: int) -> None:
     """
     if past >= length:
         raise GenerationError(
-            f"the cache holds {past} positions and the prompt {length}: pass the whole text, the "
-            "cached part included, with at least "
-            "one token more"
+            f"the cache holds {past} positions and the prompt {length}: "
+            "pass the whole text, the cached part included, with at least one token more"
         )

@@ -232,9 +232,8 @@ class GenerationMixin:
     def _check_can_generate(self) -> None:
         if not self.can_generate():  # type: ignore[attr-defined]
             raise GenerationError(
-                f"{type(self).__name__} has no next-token logits, so it cannot generate: load "
-                "the checkpoint with "
-                "AutoModelForCausalLM or AutoModelForSeq2SeqLM"
+                f"{type(self).__name__} has no next-token logits, so it cannot generate: "
+                "load the checkpoint with AutoModelForCausalLM or AutoModelForSeq2SeqLM"
             )
 
     def _prepare_generation_config(
@@ -348,8 +347,8 @@ class GenerationMixin:
             )
         if bos_token_id is None:
             raise GenerationError(
-                "generate() needs a prompt: pass inputs or input_ids, or set bos_token_id to "
-                "begin with"
+                "generate() needs a prompt: pass inputs or input_ids, "
+                "or set bos_token_id to begin with"
             )
         rows = next((len(value) for value in model_kwargs.values() if isinstance(value, Tensor)), 1)
         return torch.full(
@@ -370,8 +369,8 @@ class GenerationMixin:
             config.decoder_start_token_id = config.bos_token_id
         if config.decoder_start_token_id is None:
             raise GenerationError(
-                "decoder_start_token_id is not set, nor bos_token_id: set one to begin decoding "
-                "with"
+                "decoder_start_token_id is not set, nor bos_token_id: "
+                "set one to begin decoding with"
             )
 
     def _prepare_decoder_input_ids_for_generation(

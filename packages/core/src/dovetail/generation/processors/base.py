@@ -42,8 +42,8 @@ class LogitsProcessorList(list[LogitsProcessor]):
                 continue
             if missing := [name for name in names if name not in kwargs]:
                 raise GenerationError(
-                    f"{type(processor).__name__} needs {', '.join(missing)}, which this strategy "
-                    "does not pass"
+                    f"{type(processor).__name__} needs {', '.join(missing)}, "
+                    "which this strategy does not pass"
                 )
             scores = processor(input_ids, scores, **{name: kwargs[name] for name in names})
         return scores

@@ -93,11 +93,11 @@ def _unavailable(wanted: str, config: GenerationConfig, arguments: Mapping[str, 
     asked = ", ".join(
         f"{key}={_brief(value)}" for key, value in values.items() if value is not None
     )
+    reason = f" (asked for by {asked})" if asked else ""
     return (
-        f"the generation strategy {wanted!r}{f' (asked for by {asked})' if asked else ''} is not "
-        "available. "
-        f"Available: {', '.join(names)}.{near_matches(wanted, names)} Change the settings, or "
-        "install a plugin that provides it"
+        f"the generation strategy {wanted!r}{reason} is not available. "
+        f"Available: {', '.join(names)}.{near_matches(wanted, names)} "
+        "Change the settings, or install a plugin that provides it"
     )
 
 
