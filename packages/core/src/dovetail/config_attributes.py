@@ -22,6 +22,7 @@ class Attributes(Declared, keywords_only=True):
     """Attributes of configs that are more than a stored value."""
 
     sub_configs: ClassVar[Mapping[str, Any]] = {}
+    default_num_labels: ClassVar[int] = 2
     return_dict: bool
     torchscript: bool
     id2label: dict[int, Any]
@@ -116,7 +117,7 @@ class Attributes(Declared, keywords_only=True):
         id2label, label2id = values.pop("id2label", None), values.pop("label2id", None)
         num_labels = values.pop("num_labels", None)
         if not id2label:
-            self.num_labels = 2 if num_labels is None else num_labels
+            self.num_labels = self.default_num_labels if num_labels is None else num_labels
             if label2id is not None:
                 self.label2id = self._object(label2id, "label2id")
             return

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+
+from dovetail.layers.embeddings import ScaledEmbedding
 
 Initialise = Callable[[nn.Module], None]
 SPREAD = 1e-9  # new rows stay this close (variance) to the mean, so that they do not stand out
@@ -17,7 +20,8 @@ def resize_embedding(
     """A copy of `old` with `size` rows; rows that are new follow the mean of the old ones, or
     `initialise`."""
     padding = old.padding_idx if old.padding_idx is not None and old.padding_idx < size else None
-    new = nn.Embedding(
+    kind = partial(ScaledEmbedding, scale=old.scale) if isinstance(old, ScaledEmbedding) else None
+    new = (kind or nn.Embedding)(
         size, old.embedding_dim, padding, device=old.weight.device, dtype=old.weight.dtype
     )
     new.train(old.training)

@@ -7,15 +7,21 @@ its heads inherit one of the classes here and that base.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dovetail.caches import Cache
 from dovetail.generation import GenerationMixin
 from dovetail.layers.projections import Linear
-from dovetail.losses import IGNORED, language_modeling_loss, question_answering_loss
+from dovetail.losses import (
+    IGNORED,
+    language_modeling_loss,
+    question_answering_loss,
+    sequence_classification_loss,
+)
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import (
     BaseModelOutput,
@@ -23,24 +29,32 @@ from dovetail.outputs import (
     Seq2SeqLMOutput,
     Seq2SeqModelOutput,
     Seq2SeqQuestionAnsweringModelOutput,
+    Seq2SeqSequenceClassifierOutput,
     seq2seq_output,
 )
 from dovetail.recording import task_head
 
 
 class EncoderDecoderModel(PreTrainedModel):
-    """An encoder and a decoder that reads it; `run` is the forward pass that all heads share."""
+    """An encoder and a decoder that reads it; `run` is the forward pass that all heads share.
+
+    `decoder_repeats_text`: a decoder that is given nothing reads the text, shifted right;
+    `shares_head_mask`: a decoder without a head mask takes the encoder's.
+    """
+
+    decoder_repeats_text: ClassVar[bool] = False
+    shares_head_mask: ClassVar[bool] = False
 
     def build_head(self) -> None:
         """Create the layers after the decoder; called by the family's constructor."""
 
     def get_encoder(self) -> Any:
         """The encoder."""
-        return self.encoder
+        return self.base_model.encoder
 
     def get_decoder(self) -> Any:
         """The decoder."""
-        return self.decoder
+        return self.base_model.decoder
 
     def run(
         self,
@@ -60,6 +74,14 @@ class EncoderDecoderModel(PreTrainedModel):
         **recording: bool | None,
     ) -> tuple[ModelOutput, ModelOutput]:
         """Outputs of decoder and encoder; the encoder runs unless `encoder_outputs` are given."""
+        if (
+            self.decoder_repeats_text
+            and decoder_input_ids is None
+            and decoder_inputs_embeds is None
+        ):
+            decoder_input_ids = self.shift_right(input_ids)
+        if self.shares_head_mask and decoder_head_mask is None:
+            decoder_head_mask = head_mask
         if encoder_outputs is None:
             encoder_outputs = self.get_encoder()(
                 input_ids,
@@ -77,7 +99,7 @@ class EncoderDecoderModel(PreTrainedModel):
             encoder_hidden_states=encoder_outputs[0],
             encoder_attention_mask=attention_mask,
             inputs_embeds=decoder_inputs_embeds,
-            head_mask=head_mask if decoder_head_mask is None else decoder_head_mask,
+            head_mask=decoder_head_mask,
             cross_attn_head_mask=cross_attn_head_mask,
             past_key_values=past_key_values,
             use_cache=use_cache,
@@ -183,3 +205,54 @@ class Seq2SeqQuestionAnswering(EncoderDecoderModel):
             loss = question_answering_loss(start, end, start_positions, end_positions)
         kind = Seq2SeqQuestionAnsweringModelOutput
         return seq2seq_output(kind, decoder, encoder, loss=loss, start_logits=start, end_logits=end)
+
+
+class ClassificationHead(nn.Module):
+    """Two dense layers with tanh between."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.dense = Linear(config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.out_proj = Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        hidden_states = torch.tanh(self.dense(self.dropout(hidden_states)))
+        return self.out_proj(self.dropout(hidden_states))
+
+
+class Seq2SeqSequenceClassification(EncoderDecoderModel):
+    """Classifies by the decoder's state at the last end token of the text, which it reads shifted
+    right."""
+
+    def build_head(self) -> None:
+        self.classification_head = ClassificationHead(self.config)
+
+    @task_head
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        decoder_input_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Seq2SeqSequenceClassifierOutput:
+        """Logits (B, labels), by ``config.problem_type`` the loss; all texts need equally many
+        ends."""
+        if decoder_input_ids is None:
+            decoder_input_ids = self.shift_right(input_ids)
+        if labels is not None:
+            kwargs["use_cache"] = False
+        decoder, encoder = self.run(input_ids, attention_mask, decoder_input_ids, **kwargs)
+        ends = input_ids == self.config.eos_token_id
+        if not ends.any() or len(ends.sum(1).unique()) != 1:
+            raise ValueError(
+                "Every text of a batch needs the same number of end tokens, at least one."
+            )
+        last = ends.shape[1] - 1 - ends.flip(1).int().argmax(1)
+        pooled = decoder["last_hidden_state"][torch.arange(len(last), device=last.device), last]
+        logits = self.classification_head(pooled)
+        loss = None if labels is None else sequence_classification_loss(logits, labels, self.config)
+        kind = Seq2SeqSequenceClassifierOutput
+        return seq2seq_output(kind, decoder, encoder, loss=loss, logits=logits)

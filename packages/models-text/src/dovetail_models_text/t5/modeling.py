@@ -16,26 +16,25 @@ from torch import Tensor, nn
 
 from dovetail.caches import Cache
 from dovetail.context import Context
-from dovetail.heads import ForTokenClassification
+from dovetail.heads import ForTokenClassification, TaskHead
 from dovetail.layers.activations import activation
 from dovetail.layers.attention import split_heads
 from dovetail.layers.norms import RMSNorm
 from dovetail.layers.projections import Linear
 from dovetail.layers.pruning import HeadPruning
-from dovetail.losses import sequence_classification_loss
+from dovetail.layers.residual import within_range
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import (
     BaseModelOutput,
     BaseModelOutputWithPastAndCrossAttentions,
-    Seq2SeqSequenceClassifierOutput,
-    seq2seq_output,
 )
-from dovetail.recording import Recorder, backbone, task_head
+from dovetail.recording import Recorder, backbone
 from dovetail.seq2seq import (
     EncoderDecoderModel,
     ForConditionalGeneration,
     Seq2SeqBody,
     Seq2SeqQuestionAnswering,
+    Seq2SeqSequenceClassification,
 )
 from dovetail_models_text.t5.configuration import T5Config
 
@@ -139,11 +138,7 @@ class T5Sublayer(nn.Module):
 
     def forward(self, hidden_states: Tensor, *context: Context) -> Tensor:
         change = getattr(self, self.name)(self.layer_norm(hidden_states), *context)
-        hidden_states = hidden_states + self.dropout(change)
-        if hidden_states.dtype == torch.float16:  # T5's activations overflow half precision
-            limit = torch.finfo(torch.float16).max
-            hidden_states = hidden_states.clamp(-limit, limit)
-        return hidden_states
+        return within_range(hidden_states + self.dropout(change))
 
 
 class T5Block(nn.Module):
@@ -268,6 +263,7 @@ class T5Stack(T5PreTrainedModel):
 class T5EncoderDecoder(T5PreTrainedModel, EncoderDecoderModel):
     """Base of the models with both stacks, which share one embedding."""
 
+    shares_head_mask = True
     _shared_weights_keys: ClassVar[dict[str, str]] = {
         "encoder.embed_tokens.weight": "shared.weight",
         "decoder.embed_tokens.weight": "shared.weight",
@@ -320,59 +316,11 @@ class T5ForQuestionAnswering(Seq2SeqQuestionAnswering, T5EncoderDecoder):
     """Where in the text an answer starts and ends."""
 
 
-class T5ClassificationHead(nn.Module):
-    """Two dense layers with tanh between."""
-
-    def __init__(self, config: T5Config) -> None:
-        super().__init__()
-        self.dense = Linear(config.d_model, config.d_model)
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.out_proj = Linear(config.d_model, config.num_labels)
-
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        hidden_states = torch.tanh(self.dense(self.dropout(hidden_states)))
-        return self.out_proj(self.dropout(hidden_states))
-
-
-class T5ForSequenceClassification(T5PreTrainedModel):
+class T5ForSequenceClassification(Seq2SeqSequenceClassification, TaskHead, T5PreTrainedModel):
     """Classifies by the decoder's state at the last end token of the text."""
 
-    def __init__(self, config: T5Config) -> None:
-        super().__init__(config)
-        self.transformer = T5Model(config)
-        self.classification_head = T5ClassificationHead(config)
-        self.post_init()
-
-    @task_head
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *,
-        decoder_input_ids: Tensor | None = None,
-        labels: Tensor | None = None,
-        **kwargs: Any,
-    ) -> Seq2SeqSequenceClassifierOutput:
-        """Logits (B, labels), by ``config.problem_type`` the loss; all texts need equally many
-        ends."""
-        if decoder_input_ids is None:
-            decoder_input_ids = self.transformer.shift_right(input_ids)
-        if labels is not None:
-            kwargs["use_cache"] = False
-        decoder, encoder = self.transformer.run(
-            input_ids, attention_mask, decoder_input_ids, **kwargs
-        )
-        ends = input_ids == self.config.eos_token_id
-        if not ends.any() or len(ends.sum(1).unique()) != 1:
-            raise ValueError(
-                "Every text of a batch needs the same number of end tokens, at least one."
-            )
-        last = ends.shape[1] - 1 - ends.flip(1).int().argmax(1)
-        pooled = decoder["last_hidden_state"][torch.arange(len(last), device=last.device), last]
-        logits = self.classification_head(pooled)
-        loss = None if labels is None else sequence_classification_loss(logits, labels, self.config)
-        kind = Seq2SeqSequenceClassifierOutput
-        return seq2seq_output(kind, decoder, encoder, loss=loss, logits=logits)
+    body_class = T5Model
+    shares_head_mask = True
 
 
 class T5EncoderModel(T5PreTrainedModel):
