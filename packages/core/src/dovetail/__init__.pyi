@@ -133,6 +133,8 @@ from dovetail.availability import is_vision_available as is_vision_available
 from dovetail.caches import Cache as Cache
 from dovetail.caches import DynamicCache as DynamicCache
 from dovetail.caches import EncoderDecoderCache as EncoderDecoderCache
+from dovetail.caches import HybridCache as HybridCache
+from dovetail.caches import SlidingWindowCache as SlidingWindowCache
 from dovetail.caches import StaticCache as StaticCache
 from dovetail.config_values import CONFIG_NAME as CONFIG_NAME
 from dovetail.configs import PretrainedConfig as PretrainedConfig
@@ -148,6 +150,8 @@ from dovetail.declarations import QuantizerDeclaration as QuantizerDeclaration
 from dovetail.declarations import StrategyDeclaration as StrategyDeclaration
 from dovetail.declarations import ToolDeclaration as ToolDeclaration
 from dovetail.declarations import family as family
+from dovetail.generation import AsyncTextIteratorStreamer as AsyncTextIteratorStreamer
+from dovetail.generation import BaseStreamer as BaseStreamer
 from dovetail.generation import BeamScorer as BeamScorer
 from dovetail.generation import BeamSearchScorer as BeamSearchScorer
 from dovetail.generation import EncoderNoRepeatNGramLogitsProcessor as EncoderNoRepeatNGramLogitsProcessor
@@ -219,6 +223,17 @@ from dovetail.weight_files import WEIGHTS_NAME as WEIGHTS_NAME
 
 # dovetail-models-text
 
+from dovetail_models_text.bart.configuration import BartConfig as BartConfig
+from dovetail_models_text.bart.modeling import BartForCausalLM as BartForCausalLM
+from dovetail_models_text.bart.modeling import BartForConditionalGeneration as BartForConditionalGeneration
+from dovetail_models_text.bart.modeling import BartForQuestionAnswering as BartForQuestionAnswering
+from dovetail_models_text.bart.modeling import BartForSequenceClassification as BartForSequenceClassification
+from dovetail_models_text.bart.modeling import BartModel as BartModel
+from dovetail_models_text.bart.modeling import BartPreTrainedModel as BartPreTrainedModel
+from dovetail_models_text.bart.modeling import BartPreTrainedModel as BartPretrainedModel
+from dovetail_models_text.bart.modeling import BartPreTrainedModel as PretrainedBartModel
+from dovetail_models_text.bart.tokenization import BartTokenizer as BartTokenizer
+from dovetail_models_text.bart.tokenization import BartTokenizer as BartTokenizerFast
 from dovetail_models_text.bert.configuration import BertConfig as BertConfig
 from dovetail_models_text.bert.modeling import BertForMaskedLM as BertForMaskedLM
 from dovetail_models_text.bert.modeling import BertForMultipleChoice as BertForMultipleChoice
@@ -231,8 +246,10 @@ from dovetail_models_text.bert.modeling import BertLMHeadModel as BertLMHeadMode
 from dovetail_models_text.bert.modeling import BertLayer as BertLayer
 from dovetail_models_text.bert.modeling import BertModel as BertModel
 from dovetail_models_text.bert.modeling import BertPreTrainedModel as BertPreTrainedModel
+from dovetail_models_text.bert.tokenization import BasicTokenizer as BasicTokenizer
 from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizer
 from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizerFast
+from dovetail_models_text.bert.tokenization import WordpieceTokenizer as WordpieceTokenizer
 from dovetail_models_text.gpt2.configuration import GPT2Config as GPT2Config
 from dovetail_models_text.gpt2.modeling import GPT2DoubleHeadsModel as GPT2DoubleHeadsModel
 from dovetail_models_text.gpt2.modeling import GPT2ForQuestionAnswering as GPT2ForQuestionAnswering
@@ -277,6 +294,7 @@ from dovetail_models_text.t5.tokenization import T5Tokenizer as T5TokenizerFast
 
 __all__ = [
     "AddedToken",
+    "AsyncTextIteratorStreamer",
     "AttentionDeclaration",
     "AutoBackbone",
     "AutoConfig",
@@ -323,6 +341,7 @@ __all__ = [
     "AutoProcessor",
     "AutoTokenizer",
     "BaseImageProcessor",
+    "BaseStreamer",
     "BatchEncoding",
     "BatchFeature",
     "BeamScorer",
@@ -352,6 +371,7 @@ __all__ = [
     "GenerationConfig",
     "GenerationMixin",
     "HammingDiversityLogitsProcessor",
+    "HybridCache",
     "IMAGE_PROCESSOR_MAPPING",
     "ImageProcessingMixin",
     "InfNanRemoveLogitsProcessor",
@@ -431,6 +451,7 @@ __all__ = [
     "SLOW_TO_FAST_CONVERTERS",
     "SequenceBiasLogitsProcessor",
     "SequenceFeatureExtractor",
+    "SlidingWindowCache",
     "SpecialTokensMixin",
     "StaticCache",
     "StopStringCriteria",

@@ -6,7 +6,7 @@ it to every layer, so that layers take two arguments: hidden states and the cont
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -23,7 +23,8 @@ class Context:
 
     `positions` (T,) count from the start of the text, `position_ids` (B or 1, T) are what position
     embeddings see; `rotary` holds cosines and sines (B, T, E); `bias` (1 or B, H, T, S) is added to
-    the scores of self-attention; head masks are (L, H, 1, 1); `encoder_hidden_states` (B, S, D) are
+    the scores of self-attention; `layer_masks`, where layers differ in what they may see, hold the
+    mask of each in place of `mask`; head masks are (L, H, 1, 1); `encoder_hidden_states` (B, S, D) are
     what cross-attention reads.
     """
 
@@ -31,6 +32,7 @@ class Context:
     position_ids: Tensor
     positions: Tensor
     mask: Mask | None = None
+    layer_masks: Sequence[Mask | None] | None = None
     cache: Cache | None = None
     recorder: Recorder | None = None
     rotary: tuple[Tensor, Tensor] | None = None
@@ -87,11 +89,12 @@ class Context:
         """`dovetail.layers.attention.attention` under this pass's mask, recorded; returns (B, T, H
         * E)."""
         head_mask = self.cross_head_mask if cross else self.head_mask
+        mask = self.mask if self.layer_masks is None else self.layer_masks[layer_idx]
         return attention(
             query,
             key,
             value,
-            self.encoder_mask if cross else self.mask,
+            self.encoder_mask if cross else mask,
             scale=scale,
             dropout=dropout,
             bias=bias,

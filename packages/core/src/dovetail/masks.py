@@ -122,7 +122,7 @@ def causal_mask(
     if attention_mask is not None and attention_mask.dim() > 2:
         return _ready_mask(attention_mask, length, keys, hidden_states.dtype)
     padding = _padding(attention_mask, keys)
-    fixed = cache is not None and cache.get_max_cache_shape() is not None
+    fixed = cache is not None and cache.layer(layer_idx).max_length() is not None
     if length == 1 and padding is None and not fixed and (window is None or keys <= window):
         return None
     segments = (

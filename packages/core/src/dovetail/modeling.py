@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dovetail import logging
-from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache
+from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache, layer_windows
 from dovetail.configs import PretrainedConfig
 from dovetail.context import Context
 from dovetail.errors import ConfigTypeError
@@ -438,18 +438,25 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     # For the forward passes of model files
 
     def run_layers(
-        self, layers: Iterable[nn.Module], hidden_states: Tensor, context: Context
+        self,
+        layers: Iterable[nn.Module],
+        hidden_states: Tensor,
+        context: Context,
+        layer_drop: float = 0.0,
     ) -> Tensor:
         """Run `hidden_states` (B, T, D) through `layers`, each called as ``layer(hidden_states,
         context)``.
 
         Notes the input of each layer for ``output_hidden_states`` and applies gradient
-        checkpointing.
+        checkpointing. In training a layer is left out with probability `layer_drop` (LayerDrop,
+        arXiv 1909.11556).
         """
         recompute = self.gradient_checkpointing and self.training
         for layer in layers:
             if context.recorder is not None:
                 context.recorder.add_hidden_state(hidden_states)
+            if layer_drop and self.training and torch.rand(()) < layer_drop:
+                continue
             if recompute:
                 hidden_states = self._checkpoint(layer.__call__, hidden_states, context)
             else:
@@ -465,15 +472,14 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         use_cache: bool | None = None,
         cache_position: Tensor | None = None,
         position_ids: Tensor | None = None,
-        window: int | None = None,
         recorder: Recorder | None = None,
         head_mask: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
         cross_head_mask: Tensor | None = None,
     ) -> Context:
-        """Context of a decoder over `hidden_states` (B, T, D): causal within `window`, with cache
-        and, if given, an encoder."""
+        """Context of a decoder over `hidden_states` (B, T, D): causal, within the windows that the
+        config declares (`layer_windows`), with cache and, if given, an encoder."""
         kind = DynamicCache if encoder_hidden_states is None else EncoderDecoderCache
         cache = self.open_cache(past_key_values, use_cache, kind)
         if cache_position is None:
@@ -486,18 +492,24 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             encoder_mask = bidirectional_mask(
                 hidden_states, encoder_attention_mask, encoder_hidden_states.shape[1]
             )
+        mask = partial(
+            causal_mask,
+            hidden_states,
+            attention_mask,
+            cache=cache,
+            cache_position=cache_position,
+            position_ids=position_ids,
+        )
+        windows = layer_windows(self.config)
+        masks = {
+            window: mask(window=window, layer_idx=windows.index(window)) for window in set(windows)
+        }
         return Context(
             self.config._attn_implementation,
             position_ids=cache_position[None] if position_ids is None else position_ids,
             positions=cache_position,
-            mask=causal_mask(
-                hidden_states,
-                attention_mask,
-                cache=cache,
-                cache_position=cache_position,
-                position_ids=position_ids,
-                window=window,
-            ),
+            mask=masks[windows[0]],
+            layer_masks=None if len(masks) == 1 else [masks[window] for window in windows],
             cache=cache,
             recorder=recorder,
             head_mask=self.expand_head_mask(head_mask),

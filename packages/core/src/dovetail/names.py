@@ -138,7 +138,14 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "is_torchvision_available",
         "is_vision_available",
     ),
-    "caches": ("Cache", "DynamicCache", "EncoderDecoderCache", "StaticCache"),
+    "caches": (
+        "Cache",
+        "DynamicCache",
+        "EncoderDecoderCache",
+        "HybridCache",
+        "SlidingWindowCache",
+        "StaticCache",
+    ),
     "config_values": ("CONFIG_NAME",),
     "configs": ("PretrainedConfig",),
     "declarations": (

@@ -123,7 +123,8 @@ LENGTH_DEPENDENT = {"dynamic", "longrope"}
 class RotaryEmbedding(nn.Module):
     """Cosines and sines (B, T, width) for given positions; `width` is the rotated part of a head.
 
-    `limit` is ``max_position_embeddings``. Frequencies that depend on the length are computed anew
+    `limit` is ``max_position_embeddings``. A pair of channels is (i, i + width/2), or (2i, 2i + 1)
+    when `interleaved`. Frequencies that depend on the length are computed anew
     for each forward pass.
     """
 
@@ -135,8 +136,10 @@ class RotaryEmbedding(nn.Module):
         theta: float = 10000.0,
         limit: int = 2048,
         scaling: Mapping[str, Any] | None = None,
+        interleaved: bool = False,
     ) -> None:
         super().__init__()
+        self.interleaved = interleaved
         self.width, self.theta, self.limit, self.scaling = width, theta, limit, dict(scaling or {})
         self.kind = self.scaling.get("rope_type") or self.scaling.get("type") or "default"
         if self.kind not in SCALINGS:
@@ -170,7 +173,9 @@ class RotaryEmbedding(nn.Module):
         if self.kind in LENGTH_DEPENDENT:
             inv_freq, factor = self.frequencies(int(position_ids.max()) + 1, position_ids.device)
         angles = position_ids[..., None].float() * inv_freq.float()  # (B, T, E/2)
-        angles = torch.cat((angles, angles), -1)
+        angles = (
+            angles.repeat_interleave(2, -1) if self.interleaved else torch.cat((angles, angles), -1)
+        )
         cos, sin = angles.cos(), angles.sin()
         if factor != 1.0:
             cos, sin = cos * factor, sin * factor
@@ -183,11 +188,30 @@ def rotate_half(x: Tensor) -> Tensor:
     return torch.cat((-second, first), -1)
 
 
+def rotate_interleaved(x: Tensor) -> Tensor:
+    """Turn each pair (channel 2i, channel 2i + 1) by a right angle."""
+    return torch.stack((-x[..., 1::2], x[..., ::2]), -1).flatten(-2)
+
+
 def apply_rotary(
-    query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, heads_dim: int = 1
+    query: Tensor,
+    key: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    heads_dim: int = 1,
+    turn: Callable[[Tensor], Tensor] = rotate_half,
 ) -> tuple[Tensor, Tensor]:
-    """Rotate query (B, H, T, E) and key (B, K, T, E); `heads_dim` is where their heads are."""
+    """Rotate query (B, H, T, E) and key (B, K, T, E); `heads_dim` is where their heads are.
+
+    `turn` tells what a pair of channels is: `rotate_half` or `rotate_interleaved`. Channels beyond
+    the width of `cos` stay as they are.
+    """
     cos, sin = cos.unsqueeze(heads_dim), sin.unsqueeze(heads_dim)
-    return torch.addcmul(query * cos, rotate_half(query), sin), torch.addcmul(
-        key * cos, rotate_half(key), sin
-    )
+    return _rotated(query, cos, sin, turn), _rotated(key, cos, sin, turn)
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor, turn: Callable[[Tensor], Tensor]) -> Tensor:
+    width = cos.shape[-1]
+    if width < x.shape[-1]:
+        return torch.cat((_rotated(x[..., :width], cos, sin, turn), x[..., width:]), -1)
+    return torch.addcmul(x * cos, turn(x), sin)

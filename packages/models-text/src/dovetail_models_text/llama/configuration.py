@@ -16,7 +16,41 @@ from dovetail.configs import PretrainedConfig
 from dovetail.errors import ConfigError
 
 
-class LlamaConfig(PretrainedConfig):
+class DecoderConfig(PretrainedConfig):
+    """What the configs of the Llama line share: sizes, and grouped-query attention.
+
+    The constants are what a family has that says nothing of them.
+    """
+
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+    attention_bias: ClassVar[bool] = False
+    qkv_bias: ClassVar[bool] = False
+    mlp_bias: ClassVar[bool] = False
+    rope_scaling: ClassVar[dict[str, Any] | None] = None
+    head_dim: ClassVar[int | None] = None
+
+    vocab_size: Size = 32000
+    hidden_size: Size = 4096
+    intermediate_size: Size = 11008
+    num_hidden_layers: LayerCount = 32
+    num_attention_heads: Size = 32
+    num_key_value_heads: Size | None = None
+
+    def derive(self) -> None:
+        """Fill in what follows from other fields."""
+        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
+        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads  # type: ignore[misc]
+
+    def check(self) -> None:
+        """Refuse head counts that do not divide."""
+        if self.num_attention_heads % self.num_key_value_heads:  # type: ignore[operator]
+            raise ConfigError(
+                f"num_key_value_heads={self.num_key_value_heads} does not divide "
+                f"num_attention_heads={self.num_attention_heads}."
+            )
+
+
+class LlamaConfig(DecoderConfig):
     """Sizes and constants of a Llama model; the defaults are those of Llama 2 7B.
 
     `num_key_value_heads` below `num_attention_heads` is grouped-query attention; `head_dim`
@@ -25,14 +59,7 @@ class LlamaConfig(PretrainedConfig):
     """
 
     model_type: ClassVar[str] = "llama"
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
 
-    vocab_size: Size = 32000
-    hidden_size: Size = 4096
-    intermediate_size: Size = 11008
-    num_hidden_layers: LayerCount = 32
-    num_attention_heads: Size = 32
-    num_key_value_heads: Size | None = None
     hidden_act: str = "silu"
     max_position_embeddings: Size = 2048
     initializer_range: NonNegativeFloat = 0.02
@@ -48,17 +75,4 @@ class LlamaConfig(PretrainedConfig):
     attention_bias: bool = False
     attention_dropout: Probability = 0.0
     mlp_bias: bool = False
-    head_dim: Size | None = None
-
-    def derive(self) -> None:
-        """Fill in what follows from other fields."""
-        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads
-
-    def check(self) -> None:
-        """Refuse head counts that do not divide."""
-        if self.num_attention_heads % self.num_key_value_heads:  # type: ignore[operator]
-            raise ConfigError(
-                f"num_key_value_heads={self.num_key_value_heads} does not divide "
-                f"num_attention_heads={self.num_attention_heads}."
-            )
+    head_dim: Size | None = None  # type: ignore[misc]

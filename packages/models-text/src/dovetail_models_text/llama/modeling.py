@@ -7,7 +7,7 @@ no biases. B batch, T query length, D width, H heads, K key-value heads, E head 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -25,48 +25,88 @@ from dovetail.layers.norms import RMSNorm
 from dovetail.layers.projections import Linear
 from dovetail.layers.rotary import RotaryEmbedding, apply_rotary
 from dovetail.modeling import PreTrainedModel
-from dovetail.outputs import BaseModelOutputWithPast
+from dovetail.outputs import BaseModelOutputWithPast, ModelOutput
 from dovetail.recording import Recorder, backbone
 from dovetail_models_text.llama.configuration import LlamaConfig
 
 
 class LlamaAttention(nn.Module):
-    """Rotary attention in which groups of heads share keys and values."""
+    """Rotary attention in which groups of heads share keys and values.
 
-    def __init__(self, config: LlamaConfig, layer_idx: int) -> None:
+    Relatives change `scale` (of the scores, by default ``E ** -0.5``), `softcap` (their bound),
+    what is projected (`project`) and how it is rotated (`rotate`).
+    """
+
+    scale: float | None = None
+    softcap: float | None = None
+
+    def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__()
         self.config, self.layer_idx, self.head_dim = config, layer_idx, config.head_dim
         queries, keys = (
             config.num_attention_heads * config.head_dim,
             config.num_key_value_heads * config.head_dim,
         )
-        self.q_proj = Linear(config.hidden_size, queries, bias=config.attention_bias)
-        self.k_proj = Linear(config.hidden_size, keys, bias=config.attention_bias)
-        self.v_proj = Linear(config.hidden_size, keys, bias=config.attention_bias)
+        bias = config.attention_bias or config.qkv_bias
+        self.q_proj = Linear(config.hidden_size, queries, bias=bias)
+        self.k_proj = Linear(config.hidden_size, keys, bias=bias)
+        self.v_proj = Linear(config.hidden_size, keys, bias=bias)
         self.o_proj = Linear(queries, config.hidden_size, bias=config.attention_bias)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        query, key, value = self.project(hidden_states)
+        query, key = self.rotate(query, key, *context.rotary)
+        key, value = context.remember(key, value, self.layer_idx)
+        output = context.attend(
+            query,
+            key,
+            value,
+            self.layer_idx,
+            scale=self.scale,
+            dropout=self.config.attention_dropout * self.training,
+            softcap=self.softcap,
+        )
+        return self.o_proj(output)
+
+    def project(self, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query (B, H, T, E), key and value (B, K, T, E) of `hidden_states` (B, T, D)."""
         query, key, value = (
-            split_heads(projection(hidden_states), self.head_dim)  # (B, H or K, T, E)
+            split_heads(projection(hidden_states), self.head_dim)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        query, key = apply_rotary(query, key, *context.rotary)
-        key, value = context.remember(key, value, self.layer_idx)
-        dropout = self.config.attention_dropout * self.training
-        return self.o_proj(context.attend(query, key, value, self.layer_idx, dropout=dropout))
+        return query, key, value
+
+    def rotate(self, query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """Query and key turned by their positions."""
+        return apply_rotary(query, key, cos, sin)
 
 
 class LlamaDecoderLayer(nn.Module):
-    """Attention and MLP, each normalised before and added to the residual stream."""
+    """Attention and MLP, each normalised before and added to the residual stream.
 
-    def __init__(self, config: LlamaConfig, layer_idx: int) -> None:
+    Relatives replace `attention_class`, `make_mlp` and `make_norm`, which `LlamaModel` uses too.
+    """
+
+    attention_class: ClassVar[type[nn.Module]] = LlamaAttention
+
+    def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__()
-        self.self_attn = LlamaAttention(config, layer_idx)
-        self.mlp = GatedMLP(
+        self.self_attn = self.attention_class(config, layer_idx)
+        self.mlp = self.make_mlp(config)
+        self.input_layernorm = self.make_norm(config)
+        self.post_attention_layernorm = self.make_norm(config)
+
+    @staticmethod
+    def make_mlp(config: Any) -> nn.Module:
+        """The feed-forward block."""
+        return GatedMLP(
             config.hidden_size, config.intermediate_size, config.hidden_act, config.mlp_bias
         )
-        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    @staticmethod
+    def make_norm(config: Any) -> nn.Module:
+        """A norm over the width of the model."""
+        return RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         hidden_states = hidden_states + self.self_attn(self.input_layernorm(hidden_states), context)
@@ -81,19 +121,30 @@ class LlamaPreTrainedModel(PreTrainedModel):
 
 
 class LlamaModel(LlamaPreTrainedModel):
-    """The decoder without a head."""
+    """The decoder without a head.
 
-    def __init__(self, config: LlamaConfig) -> None:
+    Relatives replace `layer_class`, `make_rotary` and `output_class`.
+    """
+
+    layer_class: ClassVar[type[LlamaDecoderLayer]] = LlamaDecoderLayer
+    output_class: ClassVar[type[ModelOutput]] = BaseModelOutputWithPast
+
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
         self.layers = nn.ModuleList(
-            LlamaDecoderLayer(config, index) for index in range(config.num_hidden_layers)
+            self.layer_class(config, index) for index in range(config.num_hidden_layers)
         )
-        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.rotary_emb = RotaryEmbedding(
+        self.norm = self.layer_class.make_norm(config)
+        self.rotary_emb = self.make_rotary(config)
+        self.post_init()
+
+    @staticmethod
+    def make_rotary(config: Any) -> RotaryEmbedding:
+        """What turns positions into angles."""
+        return RotaryEmbedding(
             config.head_dim, config.rope_theta, config.max_position_embeddings, config.rope_scaling
         )
-        self.post_init()
 
     @backbone
     def forward(
@@ -106,7 +157,7 @@ class LlamaModel(LlamaPreTrainedModel):
         use_cache: bool | None = None,
         cache_position: Tensor | None = None,
         recorder: Recorder | None = None,
-    ) -> BaseModelOutputWithPast:
+    ) -> ModelOutput:
         """Hidden states (B, T, D) of `input_ids` (B, T); arguments as everywhere in the field."""
         hidden_states = self.embed(input_ids, inputs_embeds)
         context = self.decoder_context(
@@ -120,7 +171,9 @@ class LlamaModel(LlamaPreTrainedModel):
         )
         context.rotary = self.rotary_emb(hidden_states, context.position_ids)
         hidden_states = self.norm(self.run_layers(self.layers, hidden_states, context))
-        return BaseModelOutputWithPast(hidden_states, context.next_cache)
+        return self.output_class(
+            last_hidden_state=hidden_states, past_key_values=context.next_cache
+        )
 
 
 class LlamaForCausalLM(ForCausalLM, LlamaPreTrainedModel):
