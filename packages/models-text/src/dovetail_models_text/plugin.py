@@ -19,6 +19,28 @@ def dovetail_models() -> list[ModelDeclaration]:
     """The architectures of this distribution."""
     return [
         family(
+            "bart",
+            f"{PACKAGE}.bart",
+            "Bart",
+            (
+                "Model",
+                "ForCausalLM",
+                "ForQuestionAnswering",
+                "ForSequenceClassification",
+            ),
+            auto={
+                "AutoModelForMaskedLM": "BartForConditionalGeneration",
+                "AutoModelForPreTraining": "BartForConditionalGeneration",
+                "AutoModelForSeq2SeqLM": "BartForConditionalGeneration",
+                "AutoModelWithLMHead": "BartForConditionalGeneration",
+            },
+            tokenizer="BartTokenizer",
+            aliases={
+                "BartPretrainedModel": "BartPreTrainedModel",
+                "PretrainedBartModel": "BartPreTrainedModel",
+            },
+        ),
+        family(
             "bert",
             f"{PACKAGE}.bert",
             "Bert",
@@ -37,6 +59,10 @@ def dovetail_models() -> list[ModelDeclaration]:
             },
             models=("PreTrainedModel", "Layer"),
             tokenizer="BertTokenizer",
+            aliases={
+                "BasicTokenizer": "tokenization:BasicTokenizer",
+                "WordpieceTokenizer": "tokenization:WordpieceTokenizer",
+            },
         ),
         family(
             "gpt2",
