@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch._dynamo.testing
 from torch import Tensor, nn
 
 import dovetail
@@ -237,3 +238,16 @@ def test_no_gradients_and_usable_results() -> None:
     loss = model(result.sequences, labels=result.sequences).loss
     loss.backward()
     assert next(model.parameters()).grad is not None
+
+
+def test_a_compiled_model_with_a_static_cache_compiles_prompt_and_step_once() -> None:
+    model = build("LlamaForCausalLM")
+    ids, _ = ragged(model)
+    expected = model.generate(ids[:1], max_new_tokens=8)
+    torch._dynamo.reset()
+    compiled = torch._dynamo.testing.CompileCounter()
+    model.forward = torch.compile(model.forward, backend=compiled)
+    for _ in range(2):
+        found = model.generate(ids[:1], max_new_tokens=8, cache_implementation="static")
+        assert torch.equal(found, expected)
+    assert compiled.frame_count == 2
