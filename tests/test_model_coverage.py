@@ -18,13 +18,23 @@ from dovetail.testing.golden import Golden, golden_files
 from dovetail.testing.subject import Subject
 
 TESTS = Path(__file__).parent
-ROOT = TESTS.parents[1]
-GOLDEN = TESTS.parent / "golden" / "models-text"
+ROOT = TESTS.parent
+PARTS = ("PreTrainedModel", "Stack", "Encoder", "Decoder", "Wrapper")
 DECLARED = {
     name: registry.models().get(name)
     for name in registry.models().names()
-    if registry.models().get(name).config.startswith("dovetail_models_text.")
+    if registry.models().get(name).config.startswith("dovetail_models_")
 }
+
+
+def package(model_type: str) -> str:
+    """The folder of tests of the package that declares `model_type`."""
+    return DECLARED[model_type].config.partition(".")[0].removeprefix("dovetail_")
+
+
+def golden_folder(model_type: str) -> Path:
+    """Where the golden files of `model_type` are."""
+    return TESTS / "golden" / package(model_type).replace("_", "-") / model_type
 
 
 def class_names(declaration: ModelDeclaration) -> set[str]:
@@ -36,7 +46,7 @@ def class_names(declaration: ModelDeclaration) -> set[str]:
 def is_model(value: Any) -> bool:
     """Whether `value` is a class of models, not a family's base class or a part of a model."""
     is_class = isinstance(value, type) and issubclass(value, PreTrainedModel)
-    return is_class and not value.__name__.endswith(("PreTrainedModel", "Stack"))
+    return is_class and not value.__name__.endswith(PARTS)
 
 
 def load(path: Path) -> ModuleType:
@@ -54,16 +64,17 @@ def load(path: Path) -> ModuleType:
 
 def subjects(model_type: str) -> Iterator[type[Subject]]:
     """The classes of the kit that the family's test file defines."""
-    for value in vars(load(TESTS / f"test_{model_type}.py")).values():
+    for value in vars(load(TESTS / package(model_type) / f"test_{model_type}.py")).values():
         if isinstance(value, type) and issubclass(value, Subject) and hasattr(value, "sizes"):
             yield value
 
 
 @pytest.mark.parametrize("model_type", DECLARED)
 def test_each_declared_class_has_golden_files(model_type: str):
-    recorded = {Golden.read(path).content["model"] for path in golden_files(GOLDEN / model_type)}
+    folder = golden_folder(model_type)
+    recorded = {Golden.read(path).content["model"] for path in golden_files(folder)}
     assert class_names(DECLARED[model_type]) <= recorded
-    assert (GOLDEN / model_type / "config.json").exists()
+    assert (folder / "config.json").exists()
 
 
 @pytest.mark.parametrize("model_type", DECLARED)
@@ -72,9 +83,9 @@ def test_each_declared_class_is_under_the_kit(model_type: str):
     assert class_names(DECLARED[model_type]) <= tested
 
 
-@pytest.mark.parametrize("folder", sorted(GOLDEN.iterdir()), ids=lambda folder: folder.name)
-def test_golden_folders_belong_to_declared_models(folder: Path):
-    assert folder.name in DECLARED
+def test_golden_folders_belong_to_declared_models():
+    folders = set((TESTS / "golden").glob("models-*/*"))
+    assert folders <= {golden_folder(model_type) for model_type in DECLARED}
 
 
 @pytest.mark.parametrize("model_type", DECLARED)
@@ -105,7 +116,9 @@ DESCRIBED = described()
 @pytest.mark.parametrize("model_type", DESCRIBED)
 def test_golden_files_are_what_their_description_says(model_type: str):
     family = DESCRIBED[model_type]
-    files = {path.stem: Golden.read(path).content for path in golden_files(GOLDEN / model_type)}
+    files = {
+        path.stem: Golden.read(path).content for path in golden_files(golden_folder(model_type))
+    }
     assert set(files) == {case.name for case in family.cases}
     for case in family.cases:
         content = files[case.name]
