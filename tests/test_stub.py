@@ -11,7 +11,7 @@ import pytest
 import dovetail
 from dovetail.names import core_modules
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "public_stub.py"
+SCRIPT = Path(__file__).parents[1] / "scripts" / "public_stub.py"
 
 
 @pytest.fixture(scope="module")
