@@ -2,8 +2,7 @@
 reference library makes of odd texts with them.
 
 The vocabularies are trained here, on a few sentences, and kept beside the cases, because training
-is
-not repeatable across releases of the trainers: they are made only when absent.
+is not repeatable across releases of the trainers: they are made only when absent.
 """
 
 from __future__ import annotations

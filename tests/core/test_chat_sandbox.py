@@ -51,8 +51,7 @@ ENDLESS = {
         + "{% for a in range(99999) %}{% for b in range(99999) if false %}{% endfor %}{% endfor %}"
     ),
     "tests": (
-        "{% for a in range(99999) %}{{ range(99999)|select('divisibleby', 99998)|list }}{% endfor "
-        "%}"
+        "{% for a in range(99999) %}{{ range(99999)|select('divisibleby', 99998)|list }}{% endfor %}"
     ),
     "maps": "{% for a in range(99999) %}{{ range(99999)|map('string')|first }}"
     "{{ range(99999)|sum }}{% endfor %}",
@@ -61,6 +60,9 @@ ENDLESS = {
     "tower": "{{ 9 ** (9 ** 9) }}",
     "squares": "{% set ns = namespace(x=3) %}{% for i in range(90) %}"
     "{% set ns.x = ns.x * ns.x %}{% endfor %}{{ ns.x }}",
+    "hex": "{% set x = ('f' * 3000000)|int(base=16) %}{{ x % (x // 3) }}",
+    "tags": "{{ ('<!---->' * 500000)|striptags }}",
+    "tags_method": "{{ (('<!---->' * 90000)|e).striptags() }}",
     "sort": "{% for a in range(99999) %}{{ (range(99999)|sort(reverse=true))[0] }}{% endfor %}",
     "slices": "{% for a in range(99999) %}{{ (range(99999)|list)[::-1][0] }}{% endfor %}",
     "equality": "{% set ns = namespace(a=[], b=[]) %}{% for i in range(90) %}"
@@ -206,10 +208,6 @@ def test_the_template_own_refusal_is_passed_on() -> None:
 
 def test_long_conversations_are_no_attack() -> None:
     messages = [{"role": "user", "content": "word " * 400} for _ in range(2000)]
-    template = (
-        "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}"
-        "{{ '<|' ~ m.role ~ '|>' + m['content']|trim + '\\n' }}"
-        "{% if loop.last and add_generation_prompt %}<|assistant|>{% endif %}{% endfor %}"
-    )
+    template = "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{{ '<|' ~ m.role ~ '|>' + m['content']|trim + '\\n' }}{% if loop.last and add_generation_prompt %}<|assistant|>{% endif %}{% endfor %}"
     text, _ = render(template, {"messages": messages, "add_generation_prompt": True})
     assert len(text) > 2000 * 1999

@@ -433,6 +433,10 @@ def test_targets(tokenizer: PreTrainedTokenizerFast) -> None:
     assert both.labels == tokenizer(WORLD).input_ids
     assert tokenizer(text_target=WORLD) == tokenizer(WORLD)
 
+    with pytest.warns(FutureWarning, match="text_target"):
+        retired = tokenizer.prepare_seq2seq_batch([HELLO], [WORLD], max_length=9)
+    assert retired.labels == tokenizer([WORLD], truncation=True, max_length=9).input_ids
+
     class Marked(PreTrainedTokenizerFast):
         def _switch_to_input_mode(self) -> None:
             self.mode = "input"

@@ -133,8 +133,7 @@ class AssemblyMixin(PaddingMixin):
         if len(target) <= num_tokens_to_remove:
             logger.error(
                 "Cannot cut %d tokens off a sequence of %d with truncation=%r: nothing is cut. "
-                "Choose another strategy, "
-                "for instance 'longest_first'.",
+                "Choose another strategy, for instance 'longest_first'.",
                 num_tokens_to_remove,
                 len(target),
                 strategy.value,
@@ -194,8 +193,7 @@ class AssemblyMixin(PaddingMixin):
         ):
             raise TokenizerError(
                 "return_overflowing_tokens does not go with cutting both sequences of a pair: use "
-                "truncation='only_first' "
-                "or 'only_second'."
+                "truncation='only_first' or 'only_second'."
             )
         special = self._slots(pair_ids is not None) if add_special_tokens else []
         added = sum(len(slot.ids) for slot in special if slot.sequence is None)

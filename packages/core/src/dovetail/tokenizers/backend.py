@@ -1,9 +1,8 @@
 """The `tokenizers` library's object, shared by threads.
 
 Truncation, padding and the reading of special tokens are settings of that object, not arguments of
-its calls. Calls that want the
-same settings run side by side; a call that wants others waits until those have left, and holds
-back newcomers meanwhile.
+its calls. Calls that want the same settings run side by side; a call that wants others waits until
+those have left, and holds back newcomers meanwhile.
 """
 
 from __future__ import annotations
@@ -102,13 +101,11 @@ def _apply(tokenizer: Tokenizer, settings: Settings) -> None:
     else:
         try:
             tokenizer.enable_truncation(**truncation._asdict())
-        except (
-            Exception
-        ) as failure:  # the library raises its own kinds, PanicException's relatives included
+        except Exception as failure:  # the library raises nothing more specific
             raise TokenizerError(
                 f"Cannot truncate with max_length={truncation.max_length} and "
-                f"stride={truncation.stride}: {failure}. "
-                "The stride must be smaller than max_length less the special tokens."
+                f"stride={truncation.stride}: {failure}. The stride must be smaller than "
+                "max_length less the special tokens."
             ) from failure
     if padding is None:
         tokenizer.no_padding()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -90,10 +91,10 @@ class PreTrainedTokenizerBase(
         )
         return (
             f"{type(self).__name__}(name_or_path={self.name_or_path!r}, "
-            f"vocab_size={self.vocab_size}, "
-            f"model_max_length={self.model_max_length}, is_fast={self.is_fast}, "
-            f"padding_side={self.padding_side!r}, truncation_side={self.truncation_side!r}, "
-            f"special_tokens={self.special_tokens_map}, added_tokens_decoder={{{added}\n}})"
+            f"vocab_size={self.vocab_size}, model_max_length={self.model_max_length}, "
+            f"is_fast={self.is_fast}, padding_side={self.padding_side!r}, "
+            f"truncation_side={self.truncation_side!r}, special_tokens={self.special_tokens_map}, "
+            f"added_tokens_decoder={{{added}\n}})"
         )
 
     def warn_once(self, topic: str, message: str) -> None:
@@ -140,13 +141,12 @@ class PreTrainedTokenizerBase(
         words.
 
         `text_target` is encoded as the model's target: alone it is the result, beside `text` it
-        becomes ``labels``.
-        With `return_overflowing_tokens` a text longer than `max_length` gives several rows, which
-        overlap by `stride` tokens.
+        becomes ``labels``. With `return_overflowing_tokens` a text longer than `max_length` gives
+        several rows, which overlap by `stride` tokens.
 
         Raises:
-            TokenizerError: for inputs that are no texts, and arguments that cannot be or
-            contradict each other.
+            TokenizerError: for inputs that are no texts, and arguments that cannot be or contradict
+            each other.
         """
         options = {
             name: value
@@ -367,8 +367,8 @@ class PreTrainedTokenizerBase(
             self.warn_once(
                 "sequence-length-is-longer-than-the-specified-maximum",
                 f"A sequence has {longest} tokens, more than the {self.model_max_length} that the "
-                "model takes; running it "
-                "through the model will fail or give nonsense. Pass truncation=True.",
+                "model takes; running it through the model will fail or give nonsense. Pass "
+                "truncation=True.",
             )
 
     def encode(
@@ -417,6 +417,33 @@ class PreTrainedTokenizerBase(
 
     def _switch_to_target_mode(self) -> None:
         """Prepare for target texts; tokenizers that mark languages override this."""
+
+    def prepare_seq2seq_batch(
+        self,
+        src_texts: Sequence[str],
+        tgt_texts: Sequence[str] | None = None,
+        max_length: int | None = None,
+        max_target_length: int | None = None,
+        padding: bool | str | PaddingStrategy = "longest",
+        return_tensors: str | TensorType | None = None,
+        truncation: bool | str | TruncationStrategy = True,
+        **kwargs: Any,
+    ) -> BatchEncoding:
+        """Retired: encode sources and, as ``labels``, targets; pass `text_target` instead."""
+        warnings.warn(
+            "prepare_seq2seq_batch is retired: call the tokenizer with text_target=.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        options = {"padding": padding, "return_tensors": return_tensors, "truncation": truncation}
+        options |= kwargs
+        encoded = self(src_texts, max_length=max_length, **options)
+        if tgt_texts is not None:
+            target = self(
+                text_target=tgt_texts, max_length=max_target_length or max_length, **options
+            )
+            encoded["labels"] = target["input_ids"]
+        return encoded
 
     @contextmanager
     def as_target_tokenizer(self) -> Iterator[None]:

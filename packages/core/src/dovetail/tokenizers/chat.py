@@ -38,12 +38,12 @@ class ChatMixin(SpecialTokensMixin):
         tokenizer_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Write one conversation (a list of messages) or several as the model expects, as ids or
-        as text.
+        """Write one conversation (a list of messages) or several as the model expects, as ids or as
+        text.
 
         `tools` are functions, described by their type hints and docstrings, or JSON schemas.
-        `chat_template` is a template or the name
-        of one of the tokenizer's. Further keywords are variables of the template.
+        `chat_template` is a template or the name of one of the tokenizer's. Further keywords are
+        variables of the template.
 
         Returns:
             ids; a text with ``tokenize=False``; a `BatchEncoding` with `return_dict`, which holds
@@ -91,8 +91,8 @@ class ChatMixin(SpecialTokensMixin):
     def get_chat_template(
         self, chat_template: str | None = None, tools: Sequence[Any] | None = None
     ) -> str:
-        """The template to use: the given one, the named one, or of several the one for tools or
-        the default.
+        """The template to use: the given one, the named one, or of several the one for tools or the
+        default.
 
         Raises:
             TemplateError: when the tokenizer has no template, or several and none fits.
@@ -104,9 +104,8 @@ class ChatMixin(SpecialTokensMixin):
             name = "tool_use" if tools is not None and "tool_use" in own else "default"
             if name not in own:
                 raise TemplateError(
-                    f"This tokenizer has several chat templates and none is called 'default': pass "
-                    "chat_template=, one of "
-                    f"{', '.join(sorted(own))}."
+                    "This tokenizer has several chat templates and none is called 'default': pass "
+                    f"chat_template=, one of {', '.join(sorted(own))}."
                 )
             return own[name]
         if chat_template is not None:
@@ -114,8 +113,7 @@ class ChatMixin(SpecialTokensMixin):
         if own is None:
             raise TemplateError(
                 "This tokenizer has no chat template, so its model was probably not trained on "
-                "chats. Set "
-                "tokenizer.chat_template, or pass chat_template=."
+                "chats. Set tokenizer.chat_template, or pass chat_template=."
             )
         return own
 
@@ -148,8 +146,7 @@ def _check_options(
     if resume and prompt:
         raise TemplateError(
             "continue_final_message and add_generation_prompt exclude each other: the first goes "
-            "on with the last message, "
-            "the second starts another."
+            "on with the last message, the second starts another."
         )
     if resume and mask:
         raise TemplateError("continue_final_message does not go with return_assistant_tokens_mask.")
@@ -216,9 +213,8 @@ def _cut_after_final(text: str, messages: Sequence[Mapping[str, Any]]) -> str:
     found = text.rfind(content.strip())
     if found < 0:
         raise TemplateError(
-            "continue_final_message is set, but the last message is not found in what the template "
-            "made of it: the template "
-            "changes or drops it."
+            "continue_final_message is set, but the last message is not found in what the "
+            "template made of it: the template changes or drops it."
         )
     return text[: found + len(content.strip())]
 

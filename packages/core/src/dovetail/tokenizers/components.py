@@ -46,8 +46,8 @@ def set_template(tokenizer: Tokenizer, single: str, pair: str) -> None:
         index = tokenizer.token_to_id(token)
         if index is None:
             raise TokenizerError(
-                f"The vocabulary lacks {token!r}, which is to be put around every sequence. "
-                "Name the token that it has, or use the vocabulary that belongs to the model."
+                f"The vocabulary lacks {token!r}, which is to be put around every sequence. Name "
+                "the token that it has, or use the vocabulary that belongs to the model."
             )
         tokens[token] = index
     tokenizer.post_processor = processors.TemplateProcessing(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 ADVICE = (
-    "Sequences of one batch differ in length, or a feature is nested or no number: "
-    "activate padding=True and truncation=True, or leave return_tensors out."
+    "Sequences of one batch differ in length, or a feature is nested or no number: activate "
+    "padding=True and truncation=True, or leave return_tensors out."
 )
 
 
@@ -40,8 +40,8 @@ class BatchEncoding(UserDict[str, Any]):
     """The features of one sequence or of a batch, by name; features are attributes too.
 
     Where the encodings of the tokenizer are kept (`is_fast`), tokens, words and characters map to
-    each other: the `batch_or_...`
-    methods take either an index into the only sequence, or a batch index and an index.
+    each other: the `batch_or_...` methods take either an index into the only sequence, or a batch
+    index and an index.
     """
 
     def __init__(
@@ -182,8 +182,8 @@ class BatchEncoding(UserDict[str, Any]):
         """Turn every feature into an array of `tensor_type` (``"pt"`` or ``"np"``), in place.
 
         Raises:
-            TokenizerError: when the rows of a feature differ in length, or the kind of array is
-            not one Dovetail makes.
+            TokenizerError: when the rows of a feature differ in length, or the kind of array is not
+            one Dovetail makes.
         """
         if tensor_type is None:
             return self
@@ -216,8 +216,8 @@ class BatchEncoding(UserDict[str, Any]):
         if self._encodings is None:
             raise TokenizerError(
                 "This BatchEncoding keeps no encodings (it was padded, copied or built by hand), "
-                "so tokens, words and "
-                "characters cannot be mapped. Use the one that the tokenizer returned."
+                "so tokens, words and characters cannot be mapped. Use the one that the tokenizer "
+                "returned."
             )
         return self._encodings
 

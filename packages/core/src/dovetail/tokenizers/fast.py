@@ -74,8 +74,8 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
         return tokenizer
 
     def build_backend(self, settings: dict[str, Any]) -> Tokenizer | None:
-        """The backend that the constructor's arguments (files and options) describe, None when
-        they name no file."""
+        """The backend that the constructor's arguments (files and options) describe, None when they
+        name no file."""
         return convert.from_files(settings)
 
     @property
@@ -119,8 +119,7 @@ def read_tokenizer_file(path: str) -> Tokenizer:
     ) as failure:  # a fault in the library arrives as a PanicException, no Exception
         raise TokenizerError(
             f"{path} is no tokenizer that can be read: {failure}. Replace it by an intact file, or "
-            "upgrade the "
-            "'tokenizers' package if a newer one wrote it."
+            "upgrade the 'tokenizers' package if a newer one wrote it."
         ) from failure
 
 

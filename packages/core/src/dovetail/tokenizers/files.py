@@ -161,8 +161,8 @@ class FilesMixin(PushToHubMixin, VocabularyMixin):
         """Write everything that `from_pretrained` needs into a folder; all files appear together.
 
         `legacy_format` True leaves out ``tokenizer.json``, False leaves out the slow format's
-        files. With `save_jinja_files` chat
-        templates get files of their own instead of a place in ``tokenizer_config.json``.
+        files. With `save_jinja_files` chat templates get files of their own instead of a place in
+        ``tokenizer_config.json``.
 
         Returns:
             the paths of the files.

@@ -16,8 +16,8 @@ def check_text(name: str, text: Any) -> None:
     if not (isinstance(value, str) or (isinstance(value, list | tuple) and not value)):
         raise TokenizerError(
             f"{name} must be a str, a list of str (a batch, or words with "
-            "is_split_into_words=True) or a list of lists "
-            f"of str (a batch of words), but holds {type(value).__name__}."
+            "is_split_into_words=True) or a list of lists of str (a batch of words), but holds "
+            f"{type(value).__name__}."
         )
 
 
@@ -35,8 +35,8 @@ def bad_text(batch: Sequence[Any], is_split_into_words: bool) -> TokenizerError:
             except UnicodeEncodeError as failure:
                 return TokenizerError(
                     f"Text {index} of the batch is no valid Unicode: {failure}. Replace lone "
-                    "surrogates, for instance "
-                    "with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
+                    "surrogates, for instance with text.encode('utf-16', "
+                    "'surrogatepass').decode('utf-16', 'replace')."
                 )
     shape = "lists of words" if is_split_into_words else "texts or pairs of texts"
     hint = "" if is_split_into_words else " Pass is_split_into_words=True for lists of words."

@@ -1,11 +1,9 @@
 """How much a chat template may do: a budget that every step of a rendering is charged to.
 
-Jinja's sandbox keeps a template from touching Python's inside, but a template of one line can
-still run for years or ask for
-terabytes. So every value that a template makes is weighed before it is kept, and operations whose
-result can be much larger than
-what goes in are measured before they run. What is left is bounded work, and a clock ends its
-repetition.
+Jinja's sandbox keeps a template from touching Python's inside, but a template of one line can still
+run for years or ask for terabytes. So every value that a template makes is weighed before it is
+kept, and operations whose result can be much larger than what goes in are measured before they run.
+What is left is bounded work, and a clock ends its repetition.
 """
 
 from __future__ import annotations
@@ -73,8 +71,8 @@ class Meter:
         if self._steps % CLOCK_EVERY == 0 and time.thread_time() > self._deadline:
             raise TemplateError(
                 f"The chat template still runs after {SECONDS:.0f} s of processor time, so it is "
-                "stopped: it loops without "
-                "end, or does far more work than its messages need. Use another template."
+                "stopped: it loops without end, or does far more work than its messages need. Use "
+                "another template."
             )
 
     def write(self, text: str) -> str:
@@ -94,6 +92,8 @@ class Meter:
     def keep(self, value: Any) -> Any:
         """Charge a value that the template has made, and hand it back."""
         self.tick()
+        if isinstance(value, int) and value.bit_length() > BITS:
+            raise self.too_large("number", value.bit_length() / 3)
         weight = self.weigh(value)
         self.allow(weight)
         if isinstance(value, str):
@@ -111,8 +111,7 @@ class Meter:
         """The error of a budget that is spent."""
         return TemplateError(
             f"The chat template makes a {what} of more than {size:.3g} characters, where these "
-            "messages allow "
-            f"{self.limit:.3g}, so it is stopped. Use another template."
+            f"messages allow {self.limit:.3g}, so it is stopped. Use another template."
         )
 
     def weigh(self, value: Any) -> int:

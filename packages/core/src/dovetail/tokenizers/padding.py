@@ -37,8 +37,7 @@ class PaddingMixin(SpecialTokensMixin):
         """Pad one encoded sequence, a batch of them, or a list of separately encoded ones.
 
         Tensors come back as tensors of the same kind unless `return_tensors` says otherwise.
-        Features that padding has no
-        value for (labels) stay as they are.
+        Features that padding has no value for (labels) stay as they are.
 
         Raises:
             TokenizerError: when the first of `model_input_names` is missing or features do not fit
@@ -139,7 +138,7 @@ def _as_features(inputs: Any) -> dict[str, Any]:
         return {name: [one[name] for one in inputs] for name in names}
     if not isinstance(inputs, Mapping):
         raise TokenizerError(
-            f"Only encoded sequences can be padded (a mapping of features, or a list of such), not "
+            "Only encoded sequences can be padded (a mapping of features, or a list of such), not "
             f"{type(inputs).__name__}."
         )
     return dict(inputs)

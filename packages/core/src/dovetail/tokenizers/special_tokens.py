@@ -210,8 +210,8 @@ class SpecialTokensMixin:
             )
 
     def _put_extra(self, extra: Any, additional: Any) -> None:
-        """The newest files call the additional tokens `extra_special_tokens`, or give them roles
-        in a mapping."""
+        """The newest files call the additional tokens `extra_special_tokens`, or give them roles in
+        a mapping."""
         if isinstance(extra, Mapping):
             _check_tokens("extra_special_tokens", list(extra.values()))
             self.extra_special_tokens = dict(extra)

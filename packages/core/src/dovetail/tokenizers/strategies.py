@@ -96,8 +96,7 @@ def read_lengths(
             tokenizer.warn_once(
                 "Truncation-not-explicitly-activated",
                 f"max_length={max_length} was given without truncation=True: sequences are cut to "
-                "it, longest first. "
-                "Pass truncation=True, or another strategy, to say so.",
+                "it, longest first. Pass truncation=True, or another strategy, to say so.",
             )
         truncation = "longest_first"
     padding_plan = _read_padding(padding, old_padding, truncation, max_length, verbose)
@@ -132,8 +131,8 @@ def _read_padding(
 ) -> PaddingStrategy:
     if padding in (False, None) and old:
         warnings.warn(
-            "pad_to_max_length is retired: use padding=True for the longest sequence of the batch, "
-            "padding='max_length' for a fixed length.",
+            "pad_to_max_length is retired: use padding=True for the longest sequence of the "
+            "batch, padding='max_length' for a fixed length.",
             FutureWarning,
             stacklevel=5,
         )
@@ -144,8 +143,8 @@ def _read_padding(
         return PaddingStrategy(padding)
     if verbose and max_length is not None and truncation in (None, False, "do_not_truncate"):
         warnings.warn(
-            "max_length is ignored when padding=True and nothing is truncated: "
-            "use padding='max_length' to pad to it.",
+            "max_length is ignored when padding=True and nothing is truncated: use "
+            "padding='max_length' to pad to it.",
             stacklevel=5,
         )
     return PaddingStrategy.LONGEST
@@ -174,8 +173,8 @@ def _limit_of_model(
     truncation: TruncationStrategy,
     verbose: bool,
 ) -> tuple[int | None, PaddingStrategy, TruncationStrategy]:
-    """Without `max_length` the model's own limit serves; without that, nothing can be cut or
-    filled to it."""
+    """Without `max_length` the model's own limit serves; without that, nothing can be cut or filled
+    to it."""
     limit = tokenizer.model_max_length if tokenizer.model_max_length <= LARGE_INTEGER else None
     pads, cuts = (
         padding is PaddingStrategy.MAX_LENGTH,
@@ -187,8 +186,7 @@ def _limit_of_model(
                 tokenizer.warn_once(
                     f"Asking-to-{what}-to-max_length",
                     f"Asked to {what} to the maximum length, but max_length is not given and this "
-                    "tokenizer knows no "
-                    f"limit of its model: nothing is done. Pass max_length.",
+                    "tokenizer knows no limit of its model: nothing is done. Pass max_length.",
                 )
         padding = PaddingStrategy.DO_NOT_PAD if pads else padding
         truncation = TruncationStrategy.DO_NOT_TRUNCATE
@@ -214,6 +212,5 @@ def _check_plan(tokenizer: PreTrainedTokenizerBase, plan: LengthPlan) -> None:
     ):
         raise TokenizerError(
             f"Truncating to max_length={plan.max_length} and padding to a multiple of "
-            f"{plan.pad_to_multiple_of} "
-            "contradict each other: make max_length a multiple."
+            f"{plan.pad_to_multiple_of} contradict each other: make max_length a multiple."
         )

@@ -24,7 +24,7 @@ from dovetail.tokenizers.metering import METER, Meter
 
 MAX_TEMPLATE = 2**16
 """Characters of a template; real ones have thousands, and compiling this many takes a second."""
-UNBOUNDED_FILTERS = ("attr", "pprint", "random", "urlize", "wordwrap", "xmlattr")
+UNBOUNDED_FILTERS = ("attr", "pprint", "random", "striptags", "urlize", "wordwrap", "xmlattr")
 """Filters of Jinja that chat templates have no use for and whose cost no budget foresees."""
 
 
@@ -68,8 +68,7 @@ def render(template: str, context: Mapping[str, Any]) -> tuple[str, list[tuple[i
     except Exception as failure:
         raise ChatTemplateError(
             f"The chat template fails on these messages: {type(failure).__name__}: {failure}. "
-            "Check that messages, tools and "
-            "documents have the form that the template expects."
+            "Check that messages, tools and documents have the form that the template expects."
         ) from failure
     return "".join(chunks), meter.generated
 

@@ -121,8 +121,7 @@ def _schema(hint: Any, where: str) -> dict[str, Any]:
         )
     raise TypeHintParsingException(
         f"{where}: the type {hint} has no counterpart in a JSON schema. Use int, float, str, bool, "
-        "list, dict, tuple, "
-        "Literal, Any, or unions of them."
+        "list, dict, tuple, Literal, Any, or unions of them."
     )
 
 

@@ -40,8 +40,7 @@ class TrainingMixin(VocabularyMixin):
         texts.
 
         `special_tokens_map` renames special tokens of this one; `length` (how many texts come) is
-        for the progress bar; further
-        keywords go to the trainer.
+        for the progress bar; further keywords go to the trainer.
 
         Raises:
             TokenizerError: when the backend's model cannot be trained.
@@ -191,8 +190,7 @@ def _id(tokenizer: Tokenizer, token: str) -> int:
     if index is None:
         raise TokenizerError(
             f"The new vocabulary lacks {token!r}, which the tokenizer puts around sequences: make "
-            "it a special token, or "
-            "name its successor in special_tokens_map."
+            "it a special token, or name its successor in special_tokens_map."
         )
     return index
 

@@ -105,8 +105,8 @@ class VocabularyMixin(SpecialTokensMixin):
             found = self._backend.tokenizer.token_to_id(token.content)
             if found != index:
                 logger.warning(
-                    "The added token %r has the id %s, not %s as its file says: the files of this "
-                    "tokenizer do not belong together.",
+                    "The added token %r has the id %s, not %s as its file says: the files of "
+                    "this tokenizer do not belong together.",
                     token.content,
                     found,
                     index,
@@ -205,8 +205,7 @@ class VocabularyMixin(SpecialTokensMixin):
         except (OverflowError, TypeError) as failure:
             raise TokenizerError(
                 f"These ids cannot be decoded: {failure}. Ids are whole numbers from 0 to "
-                f"{len(self) - 1}; replace the "
-                "-100 of ignored labels before decoding."
+                f"{len(self) - 1}; replace the -100 of ignored labels before decoding."
             ) from failure
         if clean_up_tokenization_spaces is None:
             clean_up_tokenization_spaces = self.clean_up_tokenization_spaces

@@ -16,8 +16,8 @@ from dovetail.tokenizers.fast import arguments
 class GPT2Tokenizer(PreTrainedTokenizerFast):
     """Byte-level BPE tokenizer of GPT-2 and its many relatives.
 
-    A word at the start of a text differs from the same word after a space; `add_prefix_space`
-    makes them one. Words given with `is_split_into_words` need it.
+    A word at the start of a text differs from the same word after a space; `add_prefix_space` makes
+    them one. Words given with `is_split_into_words` need it.
     """
 
     vocab_files_names: ClassVar[dict[str, str]] = {

@@ -20,10 +20,10 @@ logger = get_logger(__name__)
 class LlamaTokenizer(PreTrainedTokenizerFast):
     """SentencePiece tokenizer of Llama 1 and 2 and of many others.
 
-    `add_bos_token` and `add_eos_token` say what is put around sequences, and may be set later.
-    With `legacy` (the default, as the first checkpoints were used) a word after a special token
-    gets a space before it; without, only the first word of a text does. `add_prefix_space` None
-    leaves that first space to the vocabulary's own setting.
+    `add_bos_token` and `add_eos_token` say what is put around sequences, and may be set later. With
+    `legacy` (the default, as the first checkpoints were used) a word after a special token gets a
+    space before it; without, only the first word of a text does. `add_prefix_space` None leaves
+    that first space to the vocabulary's own setting.
     """
 
     vocab_files_names: ClassVar[dict[str, str]] = {

@@ -1,5 +1,5 @@
-"""T5's tokenizer: a SentencePiece unigram vocabulary and sentinels for masked spans (Raffel et
-al., 2019)."""
+"""T5's tokenizer: a SentencePiece unigram vocabulary and sentinels for masked spans (Raffel et al.,
+2019)."""
 
 from __future__ import annotations
 

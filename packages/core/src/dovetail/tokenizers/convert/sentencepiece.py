@@ -1,9 +1,8 @@
 """SentencePiece models as `tokenizers` backends, read without the sentencepiece or protobuf
 packages.
 
-The file is one protocol buffer message, ``ModelProto`` of sentencepiece_model.proto; the few
-fields that decide how text becomes
-pieces are read here by number.
+The file is one protocol buffer message, ``ModelProto`` of sentencepiece_model.proto; the few fields
+that decide how text becomes pieces are read here by number.
 """
 
 from __future__ import annotations
@@ -74,8 +73,8 @@ class SentencePieceModel:
         """Read a ``.model`` file.
 
         Raises:
-            TokenizerError: when the file is no SentencePiece model, is damaged, or is of an
-            unknown kind.
+            TokenizerError: when the file is no SentencePiece model, is damaged, or is of an unknown
+            kind.
         """
         try:
             with open(path, "rb") as file:
@@ -126,8 +125,7 @@ def build(
     """A backend that gives the pieces SentencePiece would.
 
     `scores` replaces the vocabulary (T5 appends its sentinels, fairseq models shift ids).
-    `byte_fallback` and `add_prefix_space` default
-    to what the model says.
+    `byte_fallback` and `add_prefix_space` default to what the model says.
     """
     model = (
         source if isinstance(source, SentencePieceModel) else SentencePieceModel.from_file(source)
@@ -185,8 +183,8 @@ def build_model(
 
 
 def merges_of(scores: Sequence[tuple[str, float]]) -> list[tuple[str, str]]:
-    """The merges of a BPE vocabulary: every split of a piece into two pieces, the best-scored
-    piece first.
+    """The merges of a BPE vocabulary: every split of a piece into two pieces, the best-scored piece
+    first.
 
     Equal scores are settled by the length of the halves, then by the ids of the halves, as in the
     field's conversion.

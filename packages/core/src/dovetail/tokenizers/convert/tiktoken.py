@@ -35,8 +35,7 @@ def read_ranks(path: str | Path) -> dict[bytes, int]:
         except (ValueError, binascii.Error) as failure:
             raise TokenizerError(
                 f"{path}, line {number}: {line!r:.80} is no tiktoken entry (base64, a space, a "
-                f"number): {failure}. "
-                "Replace the file by an intact one."
+                f"number): {failure}. Replace the file by an intact one."
             ) from failure
     if len(set(ranks.values())) != len(ranks):
         raise TokenizerError(
