@@ -117,6 +117,11 @@ def test_scores_without_a_distribution_are_explained(model: Counting, beams: int
         model.generate(torch.tensor([[1]]), max_new_tokens=3, do_sample=True, num_beams=beams)
 
 
+def test_a_negative_end_token_is_none(model: Counting) -> None:
+    options = {"max_new_tokens": 3, "eos_token_id": -1, "min_new_tokens": 1, "suppress_tokens": []}
+    assert model.generate(torch.tensor([[1, 2], [2, 3]]), **options).tolist()[0] == [1, 2, 3, 4, 5]
+
+
 def test_short_integers_will_do(model: Counting) -> None:
     prompt = torch.tensor([[1, 2]], dtype=torch.int32)
     options = {"max_new_tokens": 2, "repetition_penalty": 1.1}

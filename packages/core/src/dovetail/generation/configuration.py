@@ -17,6 +17,7 @@ from typing import Any
 
 from dovetail import hub
 from dovetail.errors import GenerationError
+from dovetail.generation.checks import token_tuple
 from dovetail.generation.rules import CHECKS, CONTRADICTIONS, EXTRA_OUTPUTS, IDLE
 from dovetail.json_files import read_json_object
 
@@ -394,6 +395,11 @@ DEFAULTS: dict[str, Any] = {
 }
 METADATA = ("_from_model_config", "_commit_hash", "transformers_version")
 PRIVATE = ("_commit_hash", "_original_object_hash")
+
+
+def end_tokens(config: GenerationConfig) -> tuple[int, ...]:
+    """The tokens that end a text; a negative one, as some set to switch ends off, is none."""
+    return tuple(token for token in token_tuple(config.eos_token_id) if token >= 0)
 
 
 def _differs(value: Any, default: Any) -> bool:

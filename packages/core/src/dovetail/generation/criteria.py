@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dovetail.errors import GenerationError
-from dovetail.generation.configuration import GenerationConfig
+from dovetail.generation.configuration import GenerationConfig, end_tokens
 from dovetail.generation.processors.table import refuse_doubles
 from dovetail.generation.stopping import (
     EosTokenCriteria,
@@ -44,8 +44,8 @@ def make_criteria(
                 "generate(..., tokenizer=tokenizer)"
             )
         made.append(StopStringCriteria(tokenizer, config.stop_strings))
-    if config.eos_token_id is not None:
-        made.append(EosTokenCriteria(config.eos_token_id))
+    if ends := end_tokens(config):
+        made.append(EosTokenCriteria(list(ends)))
     refuse_doubles("stopping_criteria", made, custom or ())
     made.extend(custom or ())
     if not made:

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from dovetail.generation import outputs
-from dovetail.generation.checks import token_tuple
-from dovetail.generation.configuration import GenerationConfig
+from dovetail.generation.configuration import GenerationConfig, end_tokens
 from dovetail.generation.processors.base import LogitsProcessorList
 from dovetail.generation.stopping import StoppingCriteriaList
 from dovetail.generation.streamers import BaseStreamer
@@ -95,7 +94,7 @@ class Decoding:
         self.prompt_length = len(self.tokens)
         self.rows = self.ids.shape[0]
         self.records = Records.wanted(self.config, self.is_encoder_decoder)
-        self.ends = token_tuple(self.config.eos_token_id)
+        self.ends = end_tokens(self.config)
         self._keep_logits = self.records.logits is not None or self.records.scores is not None
         self._flags = {
             name: True

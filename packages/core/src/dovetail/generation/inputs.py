@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dovetail.errors import GenerationError, near_matches
 from dovetail.generation.checks import token_tuple
-from dovetail.generation.configuration import DEFAULTS, GenerationConfig
+from dovetail.generation.configuration import DEFAULTS, GenerationConfig, end_tokens
 from dovetail.logging import get_logger
 from dovetail.outputs import ModelOutput
 
@@ -169,7 +169,7 @@ def infer_mask(input_ids: Tensor, config: GenerationConfig) -> Tensor | None:
     mask = input_ids != pad
     if bool(mask.all()):
         return None
-    if pad in token_tuple(config.eos_token_id):
+    if pad in end_tokens(config):
         logger.warning_once(
             "pad_token_id equals eos_token_id and the prompt holds it, so padding cannot be told "
             "from text: pass attention_mask."

@@ -17,7 +17,7 @@ from dovetail.errors import GenerationError
 from dovetail.generation import inputs as prompts
 from dovetail.generation.caching import adopt_cache, make_cache
 from dovetail.generation.checks import token_tuple
-from dovetail.generation.configuration import GenerationConfig
+from dovetail.generation.configuration import GenerationConfig, end_tokens
 from dovetail.generation.criteria import make_criteria
 from dovetail.generation.decoding import Decoding
 from dovetail.generation.inputs import Arguments, Prompt
@@ -356,7 +356,7 @@ class GenerationMixin:
         )
 
     def _prepare_special_tokens(self, config: GenerationConfig) -> None:
-        ends = token_tuple(config.eos_token_id)
+        ends = end_tokens(config)
         if config.pad_token_id is None and ends:
             config.pad_token_id = ends[0]
             logger.warning_once(

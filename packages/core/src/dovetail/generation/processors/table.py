@@ -12,8 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from dovetail.errors import GenerationError
-from dovetail.generation.checks import token_tuple
-from dovetail.generation.configuration import GenerationConfig
+from dovetail.generation.configuration import GenerationConfig, end_tokens
 from dovetail.generation.processors import constraints, penalties, warpers
 from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessorList
 from dovetail.logging import get_logger
@@ -37,7 +36,7 @@ class ProcessorRequest:
     @property
     def ends(self) -> list[int]:
         """The end tokens, empty when there are none."""
-        return list(token_tuple(self.config.eos_token_id))
+        return list(end_tokens(self.config))
 
     @property
     def tokens_to_keep(self) -> int:
