@@ -16,6 +16,7 @@ from tests.core.tiny import (
     TinyForCausalLM,
     TinyForSequenceClassification,
     TinyModel,
+    TinyPreTrainedModel,
     equal_states,
     tiny,
 )
@@ -137,6 +138,19 @@ class TestPrefixes:
         model, info = info_of(TinyModel, saved)
         assert info == NOTHING | {"unexpected_keys": ["lm_head.weight"]}
         assert equal_states(model, tiny().model)
+
+    def test_a_class_that_keeps_the_body_under_another_name(self, saved: Path) -> None:
+        class Other(TinyPreTrainedModel):
+            base_model_prefix = "transformer"
+
+            def __init__(self, config: TinyConfig) -> None:
+                super().__init__(config)
+                self.transformer = TinyModel(config)
+                self.post_init()
+
+        model, info = info_of(Other, saved)
+        assert info == NOTHING | {"unexpected_keys": ["lm_head.weight"]}
+        assert equal_states(model.transformer, tiny().model)
 
     def test_another_head(self, saved: Path) -> None:
         model, info = info_of(TinyForSequenceClassification, saved, num_labels=5)

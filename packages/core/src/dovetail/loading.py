@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,7 +198,7 @@ class _Load:
         expected = expected_tensors(self.model)
         self.groups = tied_groups(expected, _tied_names(self.model))
         self.matching = match_tensors(
-            expected, self.tensors, self.groups, getattr(self.model, "base_model_prefix", "")
+            expected, self.tensors, self.groups, _prefixes(self.cls, self.config)
         )
         self.state = _LazyState(self.tensors, self.matching)
         self.claimed = self._claimed()
@@ -372,6 +373,17 @@ class _LazyState(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._tensors)
+
+
+def _prefixes(cls: type, config: Any) -> list[str]:
+    """Under which names the classes of an architecture keep its body.
+
+    Those of this class, which come first, of its parents, and of the class it was saved from.
+    """
+    siblings = vars(sys.modules[cls.__module__])
+    saved_from = [siblings.get(name) for name in config.architectures or ()]
+    found = [getattr(one, "base_model_prefix", None) for one in (*cls.__mro__, *saved_from)]
+    return list(dict.fromkeys(prefix for prefix in found if prefix))
 
 
 def _tied_names(model: Any) -> list[str]:

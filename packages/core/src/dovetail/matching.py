@@ -90,15 +90,16 @@ def match_tensors(
     expected: Mapping[str, Tensor],
     tensors: Mapping[str, LazyTensor],
     groups: Sequence[Sequence[str]] = (),
-    prefix: str = "",
+    prefixes: Sequence[str] = (),
 ) -> Matching:
     """Decide where each of `tensors` goes among the `expected`, of which `groups` are one tensor.
 
-    An exact name wins; otherwise an older spelling, or the name with the base model's `prefix`
-    added (a model with a head reads a base checkpoint) or removed (the reverse).
+    An exact name wins; otherwise an older spelling, or the name with the base model's prefix
+    added (a model with a head reads a base checkpoint), removed (the reverse) or exchanged.
+    `prefixes` are the model's own and those that other classes of its architecture use.
     """
     result = Matching()
-    _assign_names(result, expected, tensors, prefix)
+    _assign_names(result, expected, tensors, prefixes)
     for names in groups:
         _settle_group(result, names)
     _check_shapes(result, expected)
@@ -112,30 +113,30 @@ def _assign_names(
     result: Matching,
     expected: Mapping[str, Tensor],
     tensors: Mapping[str, LazyTensor],
-    prefix: str,
+    prefixes: Sequence[str],
 ) -> None:
     later = [name for name in tensors if name not in expected]
     for name, tensor in tensors.items():
         if name in expected:
             result.found[name], result.names[name] = tensor, name
     for name in later:
-        target = next((form for form in _spellings(name, prefix) if form in expected), None)
+        target = next((form for form in _spellings(name, prefixes) if form in expected), None)
         if target is None or target in result.found:
             result.unexpected.append(name)
         else:
             result.found[target], result.names[target] = tensors[name], name
 
 
-def _spellings(name: str, prefix: str) -> Iterator[str]:
+def _spellings(name: str, prefixes: Sequence[str]) -> Iterator[str]:
     forms = [name]
     for old, new in LEGACY_ENDINGS:
         if name.endswith(old):
             forms.append(name.removesuffix(old) + new)
     for form in forms:
         yield form
-        if prefix:
-            yield f"{prefix}.{form}"
-            yield form.removeprefix(f"{prefix}.")
+        bare = {form: None} | {form.removeprefix(f"{prefix}."): None for prefix in prefixes}
+        yield from (f"{prefixes[0]}.{rest}" for rest in bare if prefixes)
+        yield from bare
 
 
 def _settle_group(result: Matching, names: Sequence[str]) -> None:

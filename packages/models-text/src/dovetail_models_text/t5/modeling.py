@@ -326,6 +326,7 @@ class T5ForSequenceClassification(Seq2SeqSequenceClassification, TaskHead, T5Pre
 class T5EncoderModel(T5PreTrainedModel):
     """The encoder alone."""
 
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = ["decoder"]
     _shared_weights_keys: ClassVar[dict[str, str]] = {
         "encoder.embed_tokens.weight": "shared.weight"
     }
