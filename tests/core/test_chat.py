@@ -21,8 +21,9 @@ CHAT = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "
 LONG = [*CHAT, {"role": "user", "content": "the quick brown fox jumps over the lazy dog"}]
 PLAIN = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 MARKED = (
-    "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %} "
-    "{% endfor %}"
+    "{% for m in messages %}{% if m.role == 'assistant' %}"
+    "{% generation %}{{ m.content }}{% endgeneration %}"
+    "{% else %}{{ m.content }}{% endif %} {% endfor %}"
 )
 
 
@@ -158,7 +159,8 @@ def test_tools_are_functions_or_schemas(tokenizer: PreTrainedTokenizerFast) -> N
         """Adds.
 
         Args:
-            a: One. b: Another.
+            a: One.
+            b: Another.
         """
         return a + b
 
@@ -176,7 +178,9 @@ def test_newer_hints_are_understood() -> None:
         """Chooses.
 
         Args:
-            mode (str): How: in words. count (`int`, *optional*): How often. rest: The rest.
+            mode (str): How: in words.
+            count (`int`, *optional*): How often.
+            rest: The rest.
 
         Returns:
             What was chosen.

@@ -51,7 +51,8 @@ ENDLESS = {
         + "{% for a in range(99999) %}{% for b in range(99999) if false %}{% endfor %}{% endfor %}"
     ),
     "tests": (
-        "{% for a in range(99999) %}{{ range(99999)|select('divisibleby', 99998)|list }}{% endfor %}"
+        "{% for a in range(99999) %}"
+        "{{ range(99999)|select('divisibleby', 99998)|list }}{% endfor %}"
     ),
     "maps": "{% for a in range(99999) %}{{ range(99999)|map('string')|first }}"
     "{{ range(99999)|sum }}{% endfor %}",
@@ -208,6 +209,10 @@ def test_the_template_own_refusal_is_passed_on() -> None:
 
 def test_long_conversations_are_no_attack() -> None:
     messages = [{"role": "user", "content": "word " * 400} for _ in range(2000)]
-    template = "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{{ '<|' ~ m.role ~ '|>' + m['content']|trim + '\\n' }}{% if loop.last and add_generation_prompt %}<|assistant|>{% endif %}{% endfor %}"
+    template = (
+        "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}"
+        "{{ '<|' ~ m.role ~ '|>' + m['content']|trim + '\\n' }}"
+        "{% if loop.last and add_generation_prompt %}<|assistant|>{% endif %}{% endfor %}"
+    )
     text, _ = render(template, {"messages": messages, "add_generation_prompt": True})
     assert len(text) > 2000 * 1999
