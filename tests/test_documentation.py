@@ -134,3 +134,10 @@ def test_examples_in_docstrings_are_true(module, monkeypatch, tmp_path):
     found = doctest.testmod(importlib.import_module(module), optionflags=options)
     plugins.manager().reset()  # some examples choose plugins
     assert found.failed == 0
+
+
+def test_every_page_of_the_documentation_is_in_its_index():
+    index = (ROOT / "docs" / "README.md").read_text()
+    for page in (ROOT / "docs").glob("**/*.md"):
+        if page.name != "README.md":
+            assert f"({page.relative_to(ROOT / 'docs').as_posix()})" in index, name(page)
