@@ -155,6 +155,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("step", "shapes", "message"),
     [
+        (Rename("a", "b"), {"b": (1,), "a": (1,)}, "'a' is to be renamed to 'b', which exists"),
         (Concatenate(("q", "k"), "qk"), {"q": (2, 3), "k": (2, 4)}, "'k'.*cannot be joined"),
         (Split("qk", ("q", "k")), {"qk": (3, 2)}, "'qk'.*cannot be cut"),
         (Split("qk", ("q", "k"), dim=2), {"qk": (4,)}, "'qk'.*cannot be cut"),

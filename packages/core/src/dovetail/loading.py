@@ -380,8 +380,8 @@ def _prefixes(cls: type, config: Any) -> list[str]:
 
     Those of this class, which come first, of its parents, and of the class it was saved from.
     """
-    siblings = vars(sys.modules[cls.__module__])
-    saved_from = [siblings.get(name) for name in config.architectures or ()]
+    module = sys.modules.get(cls.__module__)
+    saved_from = [getattr(module, name, None) for name in config.architectures or ()]
     found = [getattr(one, "base_model_prefix", None) for one in (*cls.__mro__, *saved_from)]
     return list(dict.fromkeys(prefix for prefix in found if prefix))
 

@@ -106,11 +106,17 @@ class Rename(Step):
 
 
 def _renamed(tensors: Tensors, source: str, target: str) -> Tensors:
-    def name(old: str) -> str:
+    result: Tensors = {}
+    for old, tensor in tensors.items():
         found = match(source, old)
-        return old if found is None else fill(target, found)
-
-    return {name(old): tensor for old, tensor in tensors.items()}
+        name = old if found is None else fill(target, found)
+        if name in result:
+            raise MismatchError(
+                f"{tensor.origin}: {old!r} is to be renamed to {name!r}, which exists as well. "
+                "The checkpoint is not one of this architecture."
+            )
+        result[name] = tensor
+    return result
 
 
 @dataclass(frozen=True)
