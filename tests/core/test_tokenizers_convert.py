@@ -42,6 +42,14 @@ def test_tiktoken_ranks(name: str, pattern: str) -> None:
 LIBRARY_DIFFERS = {"<s> special </s> <pad> <unk>", "▁ ▁▁literal"}
 
 
+def test_an_empty_rank_is_kept(tmp_path: Path) -> None:
+    """Whisper's files end in one."""
+    path = tmp_path / "ranks.tiktoken"
+    path.write_text("YQ== 0\nYg== 1\nYWI= 2\n= 3\n")
+    backend = tiktoken.build(tiktoken.read_ranks(path), special_tokens=["<|end|>"])
+    assert backend.encode("abb<|end|>").ids == [2, 1, 4]
+
+
 @pytest.mark.parametrize("name", ["unigram", "bpe", "char"])
 def test_sentencepiece_models(name: str) -> None:
     backend = sentencepiece.build(FOLDER / f"{name}.model")
@@ -78,6 +86,7 @@ def test_real_vocabularies_cover_real_text() -> None:
     backends = [
         convert.from_model_file(REAL / "sentencepiece" / "sentencepiece_with_bytefallback.model"),
         tiktoken.build(tiktoken.read_ranks(REAL / "tokenizers" / "gpt2.tiktoken")),
+        tiktoken.build(tiktoken.read_ranks(REAL / "tokenizers" / "whisper_multilingual.tiktoken")),
     ]
     for backend in backends:
         assert backend.decode(backend.encode(text).ids).split() == text.split()

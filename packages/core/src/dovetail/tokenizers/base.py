@@ -435,8 +435,8 @@ class PreTrainedTokenizerBase(
             FutureWarning,
             stacklevel=2,
         )
-        options = {"padding": padding, "return_tensors": return_tensors, "truncation": truncation}
-        options |= kwargs
+        options: dict[str, Any] = kwargs | {"padding": padding, "truncation": truncation}
+        options["return_tensors"] = return_tensors
         encoded = self(src_texts, max_length=max_length, **options)
         if tgt_texts is not None:
             target = self(
