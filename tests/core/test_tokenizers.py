@@ -499,6 +499,14 @@ def test_wrong_calls(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
     assert tokenizer(HELLO).input_ids, "the tokenizer still works"
 
 
+def test_parts_that_do_not_fit_are_told() -> None:
+    backend = wordpiece.build({"a": 0})
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    assert tokenizer("a").input_ids == [0]
+    with pytest.raises(TokenizerError, match="do not fit together"):
+        tokenizer("b")
+
+
 def test_padding_needs_a_token() -> None:
     tokenizer = build(pad_token=None)
     with pytest.raises(TokenizerError, match=r"no padding token.*pad_token"):

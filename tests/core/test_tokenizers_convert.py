@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 
 from dovetail.errors import HubError, TokenizerError
 from dovetail.tokenizers import PreTrainedTokenizerFast, convert
+from dovetail.tokenizers.components import set_template
 from dovetail.tokenizers.convert import bpe, sentencepiece, tiktoken, wordpiece
 from dovetail.tokenizers.convert.files import read_vocab_json
 
@@ -201,6 +205,56 @@ def test_a_config_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     (inside / "tokenizer.json").symlink_to(outside)
     with pytest.raises(OSError, match="outside"):
         PreTrainedTokenizerFast.from_pretrained(inside)
+
+
+WRONG = (None, 0, -1, 2**40, 1e30, "", "x", [], {}, True, [[]], {"type": "Magic"})
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths to every part of a JSON value, few of long lists."""
+    keys = list(value)[:20] if isinstance(value, dict) else []
+    keys = list(range(min(len(value), 8))) if isinstance(value, list) else keys
+    for key in keys:
+        yield (*path, key)
+        yield from places(value[key], (*path, key))
+
+
+def spoilt(value: Any, chance: random.Random) -> Any:
+    """A copy of a JSON value with one part removed or replaced."""
+    value = copy.deepcopy(value)
+    *way, last = chance.choice(list(places(value)))
+    parent = value
+    for key in way:
+        parent = parent[key]
+    if chance.random() < 0.3:
+        del parent[last]
+    else:
+        parent[last] = chance.choice(WRONG)
+    return value
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_spoilt_files_load_or_are_refused(name: str, tmp_path: Path) -> None:
+    backend = sentencepiece.build(FOLDER / "unigram.model")
+    set_template(backend, "$A:0 </s>:0", "$A:0 </s>:0 $B:0 </s>:0")
+    special = {"unk_token": "<unk>", "additional_special_tokens": ["<x>"]}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, chat_template="{{ messages }}", **special
+    )
+    tokenizer.save_pretrained(tmp_path)
+    intact = json.loads((tmp_path / name).read_text())
+    chance = random.Random(name)
+    refused = 0
+    for _ in range(120):
+        (tmp_path / name).write_text(json.dumps(spoilt(intact, chance)))
+        try:
+            loaded = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+            loaded(["hello wörld", "a </s> <x> b"])
+            loaded("a", "b")
+            loaded.decode([0, 1, 2])
+        except TokenizerError:
+            refused += 1
+    assert refused > 20
 
 
 @pytest.mark.parametrize("cut", range(0, 9000, 500))

@@ -94,6 +94,11 @@ def _rebuild(serialized: str) -> Backend:
     return Backend(Tokenizer.from_str(serialized))
 
 
+def is_library_fault(failure: BaseException) -> bool:
+    """Whether the library raised `failure`, which may be a panic and then no `Exception`."""
+    return isinstance(failure, Exception) or type(failure).__name__ == "PanicException"
+
+
 def _apply(tokenizer: Tokenizer, settings: Settings) -> None:
     truncation, padding = settings.truncation, settings.padding
     if truncation is None:

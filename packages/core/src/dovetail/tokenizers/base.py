@@ -13,11 +13,17 @@ from tokenizers import Encoding
 from dovetail.errors import TokenizerError, TokenizerTypeError, near_matches
 from dovetail.logging import get_logger
 from dovetail.tokenizers.assembly import AssemblyMixin
-from dovetail.tokenizers.backend import Backend, Padding, Settings, Truncation
+from dovetail.tokenizers.backend import (
+    Backend,
+    Padding,
+    Settings,
+    Truncation,
+    is_library_fault,
+)
 from dovetail.tokenizers.chat import ChatMixin, named_templates
 from dovetail.tokenizers.encoding import BatchEncoding
 from dovetail.tokenizers.files import FilesMixin
-from dovetail.tokenizers.inputs import bad_text, check_text
+from dovetail.tokenizers.inputs import bad_text, check_text, unencodable
 from dovetail.tokenizers.padding import PaddingMixin
 from dovetail.tokenizers.strategies import (
     VERY_LARGE_INTEGER,
@@ -328,11 +334,10 @@ class PreTrainedTokenizerBase(
             raise bad_text(batch, is_split_into_words) from failure
         except TokenizerError:
             raise
-        except Exception as failure:  # the library raises nothing more specific
-            raise TokenizerError(
-                f"The batch cannot be encoded with {settings.truncation or settings}: {failure}. "
-                "Raise max_length, or truncate with 'longest_first'."
-            ) from failure
+        except BaseException as failure:
+            if not is_library_fault(failure):
+                raise
+            raise unencodable(failure, settings) from failure
 
     def _settings(
         self,

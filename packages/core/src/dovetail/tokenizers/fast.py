@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from dovetail.errors import TokenizerError
 from dovetail.tokenizers import convert
-from dovetail.tokenizers.backend import Backend
+from dovetail.tokenizers.backend import Backend, is_library_fault
 from dovetail.tokenizers.base import PreTrainedTokenizerBase
 from dovetail.tokenizers.components import set_prefix_space
 
@@ -112,11 +112,9 @@ def read_tokenizer_file(path: str) -> Tokenizer:
     """
     try:
         return Tokenizer.from_file(path)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except (
-        BaseException
-    ) as failure:  # a fault in the library arrives as a PanicException, no Exception
+    except BaseException as failure:
+        if not is_library_fault(failure):
+            raise
         raise TokenizerError(
             f"{path} is no tokenizer that can be read: {failure}. Replace it by an intact file, or "
             "upgrade the 'tokenizers' package if a newer one wrote it."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dovetail.errors import TokenizerError, TokenizerTypeError
+from dovetail.tokenizers.backend import Settings
 
 
 def check_text(name: str, text: Any) -> None:
@@ -41,6 +42,19 @@ def bad_text(batch: Sequence[Any], is_split_into_words: bool) -> TokenizerError:
     shape = "lists of words" if is_split_into_words else "texts or pairs of texts"
     hint = "" if is_split_into_words else " Pass is_split_into_words=True for lists of words."
     return TokenizerTypeError(f"The batch does not consist of {shape} alone.{hint}")
+
+
+def unencodable(failure: BaseException, settings: Settings) -> TokenizerError:
+    """The error for texts that the `tokenizers` library gave up on."""
+    if settings.truncation is not None:
+        return TokenizerError(
+            f"The batch cannot be encoded with {settings.truncation}: {failure}. Raise max_length, "
+            "or truncate with 'longest_first'."
+        )
+    return TokenizerError(
+        f"The batch cannot be encoded: {failure}. The parts of the tokenizer do not fit together: "
+        "load it from an intact tokenizer.json."
+    )
 
 
 def _texts(value: Any) -> Iterator[Any]:
