@@ -23,6 +23,7 @@ from tests.core.tiny import (
 from torch import nn
 
 from dovetail.errors import ConfigError, MissingPluginError
+from dovetail.generation import GenerationConfig, GenerationMixin
 from dovetail.loading import model_from_config
 from dovetail.loading_report import LoadingReport
 from dovetail.mapping import Rename, Transpose
@@ -366,6 +367,28 @@ class TestArguments:
     def test_refused_arguments(self, name: str, value: Any, saved: Path) -> None:
         with pytest.raises(ConfigError, match=f"{name}=.*not supported"):
             TinyForCausalLM.from_pretrained(saved, **{name: value})
+
+
+class Generating(TinyForCausalLM, GenerationMixin):
+    """A model that can generate."""
+
+
+class TestGenerationConfig:
+    def test_it_is_loaded(self, tmp_path: Path) -> None:
+        model = tiny(cls=Generating)
+        model.generation_config.max_new_tokens = 7
+        model.save_pretrained(tmp_path)
+        loaded = Generating.from_pretrained(tmp_path)
+        assert loaded.generation_config.max_new_tokens == 7
+
+    def test_the_callers_is_copied(self, saved: Path) -> None:
+        given = GenerationConfig(max_new_tokens=5)
+        loaded = Generating.from_pretrained(saved, generation_config=given)
+        assert loaded.generation_config.max_new_tokens == 5
+        assert loaded.generation_config is not given
+
+    def test_without_a_file_it_comes_from_the_config(self, saved: Path) -> None:
+        assert Generating.from_pretrained(saved, eos_token_id=9).generation_config.eos_token_id == 9
 
 
 class TestDevices:

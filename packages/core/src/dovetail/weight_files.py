@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.errors import CheckpointError
-from dovetail.hub import cached_file
+from dovetail.hub import cached_file, cached_files
 from dovetail.json_files import read_json_object
 from dovetail.paths import safe_join
 
@@ -98,7 +98,7 @@ def _sharded(index: Path, source: str | os.PathLike[str], where: Mapping[str, An
     weight_map = read_index(index)
     paths = {name: safe_join(index.parent, name, where=str(index)) for name in weight_map.values()}
     if not os.path.isdir(source):
-        paths = {name: Path(_fetched(source, name, index, where)) for name in paths}
+        paths = dict(zip(paths, map(Path, cached_files(source, paths, **where)), strict=True))
     missing = [name for name, path in paths.items() if not path.is_file()]
     if missing:
         raise CheckpointError(
@@ -106,18 +106,6 @@ def _sharded(index: Path, source: str | os.PathLike[str], where: Mapping[str, An
             f"{', '.join(missing[:5])}. Download or save the checkpoint again."
         )
     return WeightFiles(paths, weight_map, index.name)
-
-
-def _fetched(
-    source: str | os.PathLike[str], name: str, index: Path, where: Mapping[str, Any]
-) -> str:
-    found = cached_file(source, name, raise_on_missing=False, **where)
-    if found is None:
-        raise CheckpointError(
-            f"{source}: the index {index.name} names the shard {name}, which the repository (or "
-            "the cache, when offline) lacks. Fetch it again or report it to the repository."
-        )
-    return found
 
 
 def read_index(path: Path) -> dict[str, str]:
