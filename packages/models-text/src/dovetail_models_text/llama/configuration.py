@@ -39,7 +39,7 @@ class DecoderConfig(PretrainedConfig):
     def derive(self) -> None:
         """Fill in what follows from other fields."""
         self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads  # type: ignore[misc]
+        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads
 
     def check(self) -> None:
         """Refuse head counts that do not divide."""
@@ -75,4 +75,4 @@ class LlamaConfig(DecoderConfig):
     attention_bias: bool = False
     attention_dropout: Probability = 0.0
     mlp_bias: bool = False
-    head_dim: Size | None = None  # type: ignore[misc]
+    head_dim: Size | None = None
