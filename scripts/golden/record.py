@@ -131,8 +131,11 @@ def fill(
                 "dtype": str(tensor.dtype).removeprefix("torch."),
             }
     filled = {state[name].data_ptr() for name in names}
+    computed = getattr(model, "_keys_to_ignore_on_save", None) or ()
     left = [
-        name for name, tensor in state.items() if tensor.numel() and tensor.data_ptr() not in filled
+        name
+        for name, tensor in state.items()
+        if tensor.numel() and name not in computed and tensor.data_ptr() not in filled
     ]
     if left:
         raise ValueError(f"the saved checkpoint leaves out {left}, which no saved tensor shares")

@@ -29,7 +29,8 @@ class Subject:
     """The family under test. A subclass names `config_class`, `model_classes` and tiny `sizes`.
 
     `encoder_only` names the classes of an encoder-decoder family without a decoder. `unused` lists
-    patterns of ``Class.parameter`` that get no gradient by design. Override `inputs` or `labels`
+    patterns of ``Class.parameter`` that get no gradient by design. `counts_left_padding` says that
+    positions do, so that texts cannot be padded on the left. Override `inputs` or `labels`
     for peculiar classes. Test arguments choose classes: ``model_class`` all of them,
     ``task_class`` those with labels, ``generative_class`` those with ``generate``.
     """
@@ -39,6 +40,7 @@ class Subject:
     sizes: ClassVar[Mapping[str, Any]]
     encoder_only: ClassVar[tuple[str, ...]] = ()
     unused: ClassVar[tuple[str, ...]] = ()
+    counts_left_padding: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-4
 
     def pytest_generate_tests(self, metafunc: Any) -> None:

@@ -1,0 +1,79 @@
+"""Configuration of BART and of the encoder-decoders that are built of its blocks."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from dovetail.config_fields import LayerCount, NonNegativeFloat, Probability, Size, TokenIds
+from dovetail.configs import PretrainedConfig
+from dovetail.errors import ConfigError
+
+
+class BartConfig(PretrainedConfig):
+    """Sizes and constants of a BART model; the defaults are those of ``facebook/bart-large``.
+
+    What no checkpoint changes are constants: `pre_norm`, whether blocks normalise what they read
+    and stacks what they return, not what blocks add up; `embedding_norm`, whether embeddings are
+    normalised; `positions`, which are ``learned``, ``sinusoidal`` or ``sinusoidal-unpadded`` (those
+    count real tokens only), and `saves_positions`, whether checkpoints hold the fixed ones;
+    `logits_bias`, whether a fixed bias is added to logits.
+    """
+
+    model_type: ClassVar[str] = "bart"
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+    attribute_map: ClassVar[dict[str, str]] = {
+        "num_attention_heads": "encoder_attention_heads",
+        "hidden_size": "d_model",
+    }
+    default_num_labels: ClassVar[int] = 3
+    pre_norm: ClassVar[bool] = False
+    embedding_norm: ClassVar[bool] = True
+    positions: ClassVar[str] = "learned"
+    saves_positions: ClassVar[bool] = True
+    logits_bias: ClassVar[bool] = True
+
+    vocab_size: Size = 50265
+    max_position_embeddings: Size = 1024
+    encoder_layers: LayerCount = 12
+    encoder_ffn_dim: Size = 4096
+    encoder_attention_heads: Size = 16
+    decoder_layers: LayerCount = 12
+    decoder_ffn_dim: Size = 4096
+    decoder_attention_heads: Size = 16
+    encoder_layerdrop: Probability = 0.0
+    decoder_layerdrop: Probability = 0.0
+    activation_function: str = "gelu"
+    d_model: Size = 1024
+    dropout: Probability = 0.1
+    attention_dropout: Probability = 0.0
+    activation_dropout: Probability = 0.0
+    init_std: NonNegativeFloat = 0.02
+    classifier_dropout: Probability = 0.0
+    scale_embedding: bool = False
+    use_cache: bool = True
+    pad_token_id: TokenIds = 1
+    bos_token_id: TokenIds = 0
+    eos_token_id: TokenIds = 2
+    is_encoder_decoder: bool = True
+    decoder_start_token_id: TokenIds = 2
+    forced_eos_token_id: TokenIds = 2
+
+    def derive(self) -> None:
+        """The encoder's layers are the model's; an old flag says what the first token is."""
+        self.num_hidden_layers = self.encoder_layers
+        if self.forced_bos_token_id is None and getattr(
+            self, "force_bos_token_to_be_generated", False
+        ):
+            self.forced_bos_token_id = self.bos_token_id
+
+    def check(self) -> None:
+        """Refuse head counts that do not divide, and sinusoids over an odd width."""
+        for name in ("encoder_attention_heads", "decoder_attention_heads"):
+            if self.d_model % getattr(self, name):
+                raise ConfigError(
+                    f"{name}={getattr(self, name)} does not divide d_model={self.d_model}."
+                )
+        if self.positions != "learned" and self.d_model % 2:
+            raise ConfigError(
+                f"d_model={self.d_model} is odd: sinusoidal positions need an even one."
+            )
