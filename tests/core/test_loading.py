@@ -427,6 +427,16 @@ class TestDevices:
         model = TinyForCausalLM.from_pretrained(saved, device_map="auto", max_memory={"cpu": 10**9})
         assert equal_states(model, tiny())
 
+    def test_the_meta_device(self, saved: Path) -> None:
+        model = TinyForCausalLM.from_pretrained(saved, device_map="meta")
+        assert all(parameter.is_meta for parameter in model.parameters())
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what is not there")
+    def test_a_device_that_is_not_there(self, saved: Path) -> None:
+        for place in ("cuda:0", 0, {"model": "cpu", "lm_head": "cuda"}):
+            with pytest.raises(ValueError, match="no device of this machine"):
+                TinyForCausalLM.from_pretrained(saved, device_map=place)
+
     def test_no_such_device(self, saved: Path) -> None:
         with pytest.raises(ValueError, match=r"'atuo'.*Did you mean 'auto'"):
             TinyForCausalLM.from_pretrained(saved, device_map="atuo")

@@ -93,14 +93,17 @@ def _place(place: Any) -> Any:
     if place == "disk":
         return place
     try:
-        return torch.device(place)
-    except (RuntimeError, TypeError) as error:
+        device = torch.device(place)
+        torch.empty(0, device=device)  # a device that this machine has
+    except (RuntimeError, TypeError, AssertionError) as error:
         known = (*STRATEGIES, "cpu", "cuda", "mps", "xpu", "disk")
         raise ValueError(
-            f"device_map holds {place!r}, which is no device.{near_matches(str(place), known)} "
+            f"device_map holds {place!r}, which is no device of this machine "
+            f"({str(error).splitlines()[0]}).{near_matches(str(place), known)} "
             "Use a device such as 'cuda:0', one of "
             f"{', '.join(map(repr, STRATEGIES))}, or a mapping from module to device."
         ) from error
+    return device
 
 
 def _only_device() -> torch.device | None:

@@ -22,6 +22,7 @@ from dovetail import mapping
 from dovetail.atomic import check_manifest, reading
 from dovetail.configs import PretrainedConfig
 from dovetail.construction import (
+    META,
     Blueprint,
     default_dtype,
     fill_absent,
@@ -335,7 +336,7 @@ class _Load:
         tie(model)
         tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         left = [name for name, tensor in tensors.items() if tensor.is_meta]
-        if left:
+        if left and self.where.single != META:
             raise CheckpointError(
                 f"{self.report.source}: nothing filled {', '.join(left[:5])}. The checkpoint lacks "
                 "them and the quantizer or model makes no values for them."
