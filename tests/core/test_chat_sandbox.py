@@ -97,6 +97,8 @@ HUGE = {
     "tabs": "{{ ('\t' * 1000000).expandtabs(900000) }}",
     "format_width": "{{ '{:>2000000000}'.format('x') }}",
     "format_nested": "{{ ('{:{}}' * 1000).format(*([1, 900000] * 1000)) }}",
+    "format_inner": "{{ '{1:{0[w]}}'.format({'w': 2000000000}, 'x') }}",
+    "format_mapping": "{{ '{a:{w}}'.format_map({'w': 2000000000, 'a': 1}) }}",
     "percent_width": "{{ '%2000000000s' % 'x' }}",
     "percent_star": "{{ '%*s' % (2000000000, 'x') }}",
     "percent_filter": "{{ '%2000000000s'|format('x') }}",
@@ -205,6 +207,20 @@ def test_a_failing_template_names_its_line() -> None:
 
 def test_the_template_own_refusal_is_passed_on() -> None:
     assert refused(INVALID["raise"]) == "roles must alternate"
+
+
+def test_large_numbers_are_no_attack() -> None:
+    template = (
+        "{{ '%d' % now }} {{ '{} {:,}'.format(now, now) }} {{ '%d'|format(now) }} "
+        "{{ now is gt(1600000000) }} {{ [now]|select('gt', 1600000000)|list }} "
+        "{{ missing|default(1700000000) }} {{ now * 1000 }} {{ now // 86400 }} {{ 'a-%s' % now }} "
+        "{{ '{{{}: {:>3}}}'.format('b', 1) }}"
+    )
+    text, _ = render(template, {"now": 1700000000})
+    assert text == (
+        "1700000000 1700000000 1,700,000,000 1700000000 True [1700000000] 1700000000 "
+        "1700000000000 19675 a-1700000000 {b:   1}"
+    )
 
 
 def test_long_conversations_are_no_attack() -> None:

@@ -46,6 +46,8 @@ PLAIN_STRING_METHODS = {
     if not name.startswith("_")
     and name not in GUARDED_METHODS | {"translate", "maketrans", "encode"}
 }
+VARIABLE_WIDTH = re.compile(r"%[^a-zA-Z%]*\*|\{[^{}]*\{")
+"""A field of a format whose width is one of the values."""
 NUMBER_METHODS = {"is_integer", "bit_length", "bit_count", "as_integer_ratio", "hex", "conjugate"}
 
 
@@ -173,9 +175,12 @@ def check_format(pattern: str, values: Sequence[Any], mark: str) -> None:
     meter = METER.get()
     fields = pattern.count(mark)
     widths = sum(min(int(digits[:9]), 10**9) for digits in re.findall(r"\d+", pattern))
-    each = sum(
-        meter.weigh(value) + (abs(value) if isinstance(value, int) else 0) for value in values
-    )
+    if VARIABLE_WIDTH.search(pattern.replace("{{", "").replace("}}", "")):
+        raise TemplateError(
+            f"A chat template may not take a width from a value, as {pattern!r:.80} does. "
+            "Use another template."
+        )
+    each = sum(meter.weigh(value) for value in values)
     meter.allow(len(pattern) + widths + fields * (each + 64))
 
 

@@ -27,6 +27,9 @@ MAX_TEMPLATE = 2**16
 UNBOUNDED_FILTERS = ("attr", "pprint", "random", "striptags", "urlize", "wordwrap", "xmlattr")
 """Filters of Jinja that chat templates have no use for and whose cost no budget foresees."""
 
+SIZED_FILTERS = ("batch", "center", "indent", "round", "slice", "tojson", "truncate")
+"""Filters to which numbers are widths or counts."""
+
 
 class ChatTemplateError(TemplateError, JinjaError):
     """A chat template that is invalid, refuses its messages, or does what none may; also Jinja's
@@ -224,7 +227,7 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             args[skipped - 1] if len(args) >= skipped else "",
             [*args[skipped:], *kwargs.values()],
         )
-        for argument in rest:
+        for argument in rest if name in SIZED_FILTERS else ():
             metering.number(argument)
         check = CHECKS.get(name)
         if check is not None:
