@@ -28,6 +28,8 @@ NUMBER = 10**6
 """Largest number that a method or filter gets as a width, a count or the like."""
 ITEM_WEIGHT = 32
 CLOCK_EVERY = 16
+HEAVY = 2**16
+"""Weight of a value whose making may have taken milliseconds."""
 
 GUARDED_METHODS = {
     "ljust",
@@ -67,10 +69,11 @@ class Meter:
         self.emitted = 0
         self.generated: list[tuple[int, int]] = []
 
-    def tick(self) -> None:
-        """One step of the template."""
+    def tick(self, *, heavy: bool = False) -> None:
+        """One step of the template; the clock is read after each `heavy` one, else now and then."""
         self._steps += 1
-        if self._steps % CLOCK_EVERY == 0 and time.thread_time() > self._deadline:
+        due = heavy or self._steps % CLOCK_EVERY == 0
+        if due and time.thread_time() > self._deadline:
             raise TemplateError(
                 f"The chat template still runs after {SECONDS:.0f} s of processor time, so it is "
                 "stopped: it loops without end, or does far more work than its messages need. Use "
@@ -93,10 +96,10 @@ class Meter:
 
     def keep(self, value: Any) -> Any:
         """Charge a value that the template has made, and hand it back."""
-        self.tick()
         if isinstance(value, int) and value.bit_length() > BITS:
             raise self.too_large("number", value.bit_length() / 3)
         weight = self.weigh(value)
+        self.tick(heavy=weight > HEAVY)
         self.allow(weight)
         if isinstance(value, str):
             self._made -= weight
