@@ -24,8 +24,8 @@ class Context:
     `positions` (T,) count from the start of the text, `position_ids` (B or 1, T) are what position
     embeddings see; `rotary` holds cosines and sines (B, T, E); `bias` (1 or B, H, T, S) is added to
     the scores of self-attention; `layer_masks`, where layers differ in what they may see, hold the
-    mask of each in place of `mask`; head masks are (L, H, 1, 1); `encoder_hidden_states` (B, S, D) are
-    what cross-attention reads.
+    mask of each in place of `mask`; head masks are (L, H, 1, 1); `encoder_hidden_states` (B, S, D)
+    are what cross-attention reads.
     """
 
     implementation: str
