@@ -15,8 +15,7 @@ class BartConfig(PretrainedConfig):
     What no checkpoint changes are constants: `pre_norm`, whether blocks normalise what they read
     and stacks what they return, not what blocks add up; `embedding_norm`, whether embeddings are
     normalised; `positions`, which are ``learned``, ``sinusoidal`` or ``sinusoidal-unpadded`` (those
-    count real tokens only), and `saves_positions`, whether checkpoints hold the fixed ones;
-    `logits_bias`, whether a fixed bias is added to logits.
+    count real tokens only).
     """
 
     model_type: ClassVar[str] = "bart"
@@ -29,8 +28,6 @@ class BartConfig(PretrainedConfig):
     pre_norm: ClassVar[bool] = False
     embedding_norm: ClassVar[bool] = True
     positions: ClassVar[str] = "learned"
-    saves_positions: ClassVar[bool] = True
-    logits_bias: ClassVar[bool] = True
 
     vocab_size: Size = 50265
     max_position_embeddings: Size = 1024
@@ -61,7 +58,7 @@ class BartConfig(PretrainedConfig):
     def derive(self) -> None:
         """The encoder's layers are the model's; an old flag says what the first token is."""
         self.num_hidden_layers = self.encoder_layers
-        if self.forced_bos_token_id is None and getattr(
+        if getattr(self, "forced_bos_token_id", None) is None and getattr(
             self, "force_bos_token_to_be_generated", False
         ):
             self.forced_bos_token_id = self.bos_token_id

@@ -34,6 +34,9 @@ from dovetail.seq2seq import (
 )
 from dovetail_models_text.bart.configuration import BartConfig
 
+COMPUTED = ["final_logits_bias", r"embed_positions\.weight"]
+"""What checkpoints of relatives with fixed positions may lack."""
+
 
 class BartAttention(nn.Module):
     """Attention within the text, or from the text to an encoder (`cross`)."""
@@ -133,7 +136,7 @@ def position_embedding(config: BartConfig) -> nn.Module:
     if config.positions == "learned":
         return OffsetEmbedding(positions, width)
     if config.positions == "sinusoidal":
-        return SinusoidalEmbedding(positions, width, persistent=config.saves_positions)
+        return SinusoidalEmbedding(positions, width)
     return SinusoidalEmbedding(
         positions + 2,
         width,
@@ -292,13 +295,11 @@ class BartForConditionalGeneration(ForConditionalGeneration, TaskHead, BartEncod
         config = self.config
         size = getattr(config, "decoder_vocab_size", config.vocab_size)
         self.lm_head = Linear(config.d_model, size, bias=False)
-        if config.logits_bias:
-            self.register_buffer("final_logits_bias", torch.zeros(1, size))
+        self.register_buffer("final_logits_bias", torch.zeros(1, size))
 
     def logits(self, hidden_states: Tensor) -> Tensor:
         """Token logits of `hidden_states` (B, T, D)."""
-        logits = self.lm_head(hidden_states)
-        return logits + self.final_logits_bias if self.config.logits_bias else logits
+        return self.lm_head(hidden_states) + self.final_logits_bias
 
     def forward(self, *args: Any, labels: Tensor | None = None, **kwargs: Any) -> Any:
         if labels is not None:
@@ -306,9 +307,8 @@ class BartForConditionalGeneration(ForConditionalGeneration, TaskHead, BartEncod
         return super().forward(*args, labels=labels, **kwargs)
 
     def _after_resize(self, size: int) -> None:
-        if self.config.logits_bias:
-            old = self.final_logits_bias
-            self.final_logits_bias = F.pad(old, (0, size - old.shape[1]))
+        old = self.final_logits_bias
+        self.final_logits_bias = F.pad(old, (0, size - old.shape[1]))
 
 
 class BartForSequenceClassification(Seq2SeqSequenceClassification, TaskHead, BartEncoderDecoder):
@@ -330,7 +330,7 @@ class BartDecoderWrapper(BartPreTrainedModel):
         self.post_init()
 
     @wraps(BartDecoder.forward)
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         return self.decoder(*args, **kwargs)
 
 
@@ -347,4 +347,4 @@ class BartForCausalLM(ForCausalLM, BartPreTrainedModel):
 
     def get_decoder(self) -> BartDecoder:
         """The decoder."""
-        return self.model.decoder
+        return self.model.decoder  # type: ignore[return-value]

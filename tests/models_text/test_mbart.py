@@ -1,0 +1,60 @@
+"""mBART passes the batteries for encoder-decoders and, its decoder alone, for decoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dovetail import (
+    MBartConfig,
+    MBartForCausalLM,
+    MBartForConditionalGeneration,
+    MBartForQuestionAnswering,
+    MBartForSequenceClassification,
+    MBartModel,
+    MBartTokenizer,
+)
+from dovetail.testing.conformance import CausalLMConformance, Seq2SeqConformance
+
+VOCABULARY = Path(__file__).parents[1] / "golden" / "tokenizers" / "unigram.model"
+SIZES = {
+    "vocab_size": 99,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 37,
+    "decoder_ffn_dim": 37,
+    "max_position_embeddings": 64,
+    "forced_eos_token_id": None,
+    "decoder_start_token_id": 7,
+}
+
+
+class TestMBart(Seq2SeqConformance):
+    config_class = MBartConfig
+    model_classes = (
+        MBartModel,
+        MBartForConditionalGeneration,
+        MBartForSequenceClassification,
+        MBartForQuestionAnswering,
+    )
+    sizes = SIZES
+    counts_left_padding = True
+
+
+class TestMBartDecoder(CausalLMConformance):
+    config_class = MBartConfig
+    model_classes = (MBartForCausalLM,)
+    sizes = SIZES | {"is_encoder_decoder": False, "is_decoder": True}
+    unused = (r"encoder_attn",)  # there is no encoder
+
+
+def test_tokenizer_marks_languages_as_the_reference_does():
+    tokenizer = MBartTokenizer(str(VOCABULARY), tgt_lang="ro_RO")
+    text = "Hello world this"
+    assert tokenizer(text).input_ids == [5, 124, 69, 10, 6, 30, 34, 21, 22, 2, 137]
+    tokenizer.src_lang = "fr_XX"
+    assert tokenizer(text).input_ids[-2:] == [2, 141]
+    assert tokenizer(text_target="Hello world").input_ids == [5, 124, 69, 10, 6, 30, 2, 153]
+    assert tokenizer("Hi <mask> there").input_ids == [5, 124, 21, 159, 34, 8, 11, 8, 2, 141]
