@@ -40,11 +40,11 @@ def sharded(tmp_path: Path) -> Path:
 
 @contextmanager
 def refused(kind: type[Exception], message: str) -> Iterator[None]:
-    """An error of that kind and message, within a second."""
-    start = time.perf_counter()
+    """An error of that kind and message, within a second of work."""
+    start = time.process_time()
     with pytest.raises(kind, match=message):
         yield
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def change_index(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
