@@ -229,7 +229,8 @@ def family(
 ) -> ModelDeclaration:
     """Declare a folder ``package`` in the house layout.
 
-    Its modules are `configuration.py`, `modeling.py` and, with a `tokenizer`, `tokenization.py`.
+    Its modules are `configuration.py`, `modeling.py` and, with a `tokenizer`, `tokenization.py`. A
+    tokenizer of another family is given as ``"package.module:Name"``.
 
     `heads` are suffixes after `prefix`: ``"Model"`` is picked by ``AutoModel`` and ``"ForX"`` by
     ``AutoModelForX``. `auto` adds or replaces picks (auto class to class name), `models` are
@@ -247,12 +248,14 @@ def family(
         for name, target in aliases.items()
     }
     if tokenizer is not None:
-        extra.setdefault(f"{tokenizer}Fast", f"{package}.tokenization:{tokenizer}")
+        tokenizer = tokenizer if ":" in tokenizer else f"{package}.tokenization:{tokenizer}"
+        name = tokenizer.rpartition(":")[2]
+        extra.setdefault(f"{name.removesuffix('Fast')}Fast", tokenizer)
     return ModelDeclaration(
         model_type=model_type,
         config=f"{package}.configuration:{prefix}Config",
         auto=picks,
         models=tuple(modeling + prefix + suffix for suffix in models),
-        tokenizer=None if tokenizer is None else f"{package}.tokenization:{tokenizer}",
+        tokenizer=tokenizer,
         aliases=extra,
     )

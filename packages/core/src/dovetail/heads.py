@@ -20,6 +20,7 @@ from dovetail.generation import GenerationMixin
 from dovetail.layers.projections import Linear
 from dovetail.losses import (
     language_modeling_loss,
+    load_balancing_loss,
     question_answering_loss,
     sequence_classification_loss,
     token_classification_loss,
@@ -30,6 +31,7 @@ from dovetail.outputs import (
     CausalLMOutputWithPast,
     MaskedLMOutput,
     ModelOutput,
+    MoeCausalLMOutputWithPast,
     MultipleChoiceModelOutput,
     NextSentencePredictorOutput,
     QuestionAnsweringModelOutput,
@@ -65,8 +67,13 @@ class TaskHead(PreTrainedModel):
 
 
 class ForCausalLM(TaskHead, GenerationMixin):
-    """Language modelling: next-token logits, tied to the embeddings when the config says so."""
+    """Language modelling: next-token logits, tied to the embeddings when the config says so.
 
+    Each position predicts the label after it or, with `shifts_labels` off, its own.
+    """
+
+    shifts_labels: ClassVar[bool] = True
+    output_class: ClassVar[type[ModelOutput]] = CausalLMOutputWithPast
     _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "input_embeddings"}
 
     def build_head(self) -> None:
@@ -98,20 +105,54 @@ class ForCausalLM(TaskHead, GenerationMixin):
         elif keep and keep < hidden_states.shape[1]:
             hidden_states = hidden_states[:, -keep:]
         logits = self.logits(hidden_states)
-        loss = (
-            None if labels is None else language_modeling_loss(logits, labels, num_items_in_batch)
-        )
+        loss = None
+        if labels is not None:
+            loss = language_modeling_loss(logits, labels, num_items_in_batch, self.shifts_labels)
         result = (
             CausalLMOutputWithCrossAttentions
             if "cross_attentions" in outputs
-            else CausalLMOutputWithPast
+            else self.output_class
         )
-        names = ("past_key_values", *STATES, "cross_attentions")
+        names = ("past_key_values", *STATES, "cross_attentions", "router_logits")
         return result(loss=loss, logits=logits, **self.recorded(outputs, names))
 
     def logits(self, hidden_states: Tensor) -> Tensor:
         """Next-token logits of `hidden_states` (B, T, D)."""
         return self.lm_head(hidden_states)
+
+
+class ForCausalLMWithExperts(ForCausalLM):
+    """Language modelling by a body with experts, whose balance is a part of the loss."""
+
+    output_class = MoeCausalLMOutputWithPast
+
+    @task_head
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        labels: Tensor | None = None,
+        output_router_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> ModelOutput:
+        """As `ForCausalLM`; with `output_router_logits` also those, and the loss that balances
+        experts, which ``config.router_aux_loss_coef`` weighs."""
+        output = super().forward(
+            input_ids,
+            attention_mask,
+            labels=labels,
+            output_router_logits=output_router_logits,
+            return_dict=True,
+            **kwargs,
+        )
+        if "router_logits" in output:
+            output.aux_loss = load_balancing_loss(
+                output.router_logits, self.config.num_experts_per_tok, attention_mask
+            )
+            if labels is not None:
+                output.loss = output.loss + self.config.router_aux_loss_coef * output.aux_loss
+        return output
 
 
 class ForMaskedLM(TaskHead):

@@ -63,6 +63,30 @@ def _problem_type(num_labels: int, labels: Tensor) -> str:
     return "single_label_classification" if whole else "multi_label_classification"
 
 
+def load_balancing_loss(
+    router_logits: tuple[Tensor, ...], top_k: int, attention_mask: Tensor | None = None
+) -> Tensor:
+    """How unevenly routers use their experts (arXiv 2101.03961, equations 4 to 6): `top_k` when
+    they use all alike.
+
+    `router_logits` are (B * T, experts) for each layer; padding, where `attention_mask` (B, T) is
+    zero, does not count.
+    """
+    logits = torch.stack(router_logits)  # (L, B * T, X)
+    probabilities = logits.softmax(-1)
+    chosen = probabilities.topk(top_k, -1).indices
+    share = F.one_hot(chosen, logits.shape[-1]).sum(-2).to(logits.dtype)  # (L, B * T, X)
+    if attention_mask is None:
+        weight = logits.new_ones(logits.shape[1], 1)
+    else:
+        length = logits.shape[1] // len(attention_mask)
+        weight = attention_mask[:, -length:].reshape(-1, 1).to(logits.dtype)
+    total = weight.sum() * len(logits)
+    used = (share * weight).sum((0, 1)) / total
+    wanted = (probabilities * weight).sum((0, 1)) / total
+    return (used * wanted).sum() * logits.shape[-1]
+
+
 def token_classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of `logits` (B, T, labels) with `labels` (B, T)."""
     return F.cross_entropy(

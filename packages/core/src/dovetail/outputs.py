@@ -112,6 +112,13 @@ class BaseModelOutputWithPast(ModelOutput):
 
 
 @dataclass
+class MoeModelOutputWithPast(BaseModelOutputWithPast):
+    """`router_logits` are (B * T, experts) for each layer that has experts."""
+
+    router_logits: Tensors | None = None
+
+
+@dataclass
 class BaseModelOutputWithCrossAttentions(BaseModelOutput):
     cross_attentions: Tensors | None = None
 
@@ -184,6 +191,20 @@ class CausalLMOutputWithPast(ModelOutput):
     past_key_values: Cache | None = None
     hidden_states: Tensors | None = None
     attentions: Tensors | None = None
+
+
+@dataclass
+class MoeCausalLMOutputWithPast(ModelOutput):
+    """`aux_loss` () is the unweighed loss that balances experts; `router_logits` are (B * T,
+    experts) for each layer that has experts."""
+
+    loss: Tensor | None = None
+    aux_loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+    router_logits: Tensors | None = None
 
 
 class SequenceClassifierOutputWithPast(CausalLMOutputWithPast):

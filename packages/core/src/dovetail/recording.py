@@ -20,8 +20,9 @@ from dovetail.outputs import ModelOutput
 class Recorder:
     """What one forward pass of a backbone leaves behind."""
 
-    def __init__(self, hidden_states: bool, attentions: bool) -> None:
+    def __init__(self, hidden_states: bool, attentions: bool, router_logits: bool = False) -> None:
         self.hidden_states, self.attentions = hidden_states, attentions
+        self.router_logits = router_logits
         self.notes: dict[str, list[Tensor]] = {}
         self._open = True
 
@@ -35,6 +36,11 @@ class Recorder:
         """Note a hidden state when they are wanted."""
         if self.hidden_states:
             self.add("hidden_states", tensor)
+
+    def add_router_logits(self, tensor: Tensor) -> None:
+        """Note the logits of a router when they are wanted."""
+        if self.router_logits:
+            self.add("router_logits", tensor)
 
     def complete(self, output: ModelOutput) -> None:
         """Close the record and write it into `output`, the last hidden state after those between
@@ -50,8 +56,8 @@ def backbone(forward: Callable[..., ModelOutput]) -> Callable[..., Any]:
     """Decorate the forward pass of a model's body.
 
     Adds the arguments `output_attentions`, `output_hidden_states` and `return_dict` (defaults from
-    the config); the decorated function receives ``recorder`` (None when nothing is recorded) and
-    passes it to its layers.
+    the config), and `output_router_logits` to models whose config has it; the decorated function
+    receives ``recorder`` (None when nothing is recorded) and passes it to its layers.
     """
 
     @wraps(forward)
@@ -68,7 +74,12 @@ def backbone(forward: Callable[..., ModelOutput]) -> Callable[..., Any]:
         hidden_states = (
             config.output_hidden_states if output_hidden_states is None else output_hidden_states
         )
-        recorder = Recorder(hidden_states, attentions) if hidden_states or attentions else None
+        router_logits = getattr(config, "output_router_logits", False)
+        if "output_router_logits" in vars(config):
+            given = kwargs.pop("output_router_logits", None)
+            router_logits = router_logits if given is None else given
+        wanted = (hidden_states, attentions, router_logits)
+        recorder = Recorder(*wanted) if any(wanted) else None
         output = forward(self, *args, recorder=recorder, **kwargs)
         if recorder is not None:
             recorder.complete(output)

@@ -90,8 +90,7 @@ def weighted_attention(
     """
     key, value = repeat_heads(key, query.shape[1]), repeat_heads(value, query.shape[1])
     scores = query @ key.transpose(-1, -2) * scale  # (B, H, T, S)
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
+    scores = soft_cap(scores, softcap)
     if bias is not None:
         scores = scores + bias
     if mask is not None:
@@ -174,7 +173,7 @@ def flex_attention(
         )
 
     def change(score: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        score = score if softcap is None else torch.tanh(score / softcap) * softcap
+        score = soft_cap(score, softcap)
         return score if bias is None else score + bias[batch % bias.shape[0], head, row, column]
 
     blocks = None
@@ -229,6 +228,11 @@ def flash_attention(
     from dovetail.layers.flash import flash
 
     return flash(query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap)
+
+
+def soft_cap(x: Tensor, bound: float | None) -> Tensor:
+    """`x` squeezed smoothly between ``-bound`` and `bound`; None leaves it."""
+    return x if bound is None else torch.tanh(x / bound) * bound
 
 
 def split_heads(states: Tensor, width: int) -> Tensor:

@@ -7,6 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class HeadNorm(nn.LayerNorm):
+    """A layer norm over the last axis of (..., H, E), with weights (H, E) and no bias."""
+
+    def __init__(self, heads: int, width: int, eps: float = 1e-5) -> None:
+        super().__init__((heads, width), eps, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.layer_norm(input, input.shape[-1:], eps=self.eps) * self.weight
+
+
 class RMSNorm(nn.Module):
     """Root-mean-square norm (arXiv 1910.07467), computed in float32 and cast back before the weight
     is applied.

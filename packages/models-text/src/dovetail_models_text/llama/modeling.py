@@ -110,7 +110,12 @@ class LlamaDecoderLayer(nn.Module):
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         hidden_states = hidden_states + self.self_attn(self.input_layernorm(hidden_states), context)
-        return hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
+        normed = self.post_attention_layernorm(hidden_states)
+        return hidden_states + self.feed_forward(normed, context)
+
+    def feed_forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        """The MLP of the layer, to be added to the residual stream."""
+        return self.mlp(hidden_states)
 
 
 class LlamaPreTrainedModel(PreTrainedModel):

@@ -6,10 +6,9 @@ from typing import Any, ClassVar
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
 
-from dovetail.errors import TokenizerError
 from dovetail.logging import get_logger
-from dovetail.tokenizers import AddedToken, PreTrainedTokenizerFast
-from dovetail.tokenizers.components import set_template
+from dovetail.tokenizers import AddedToken
+from dovetail.tokenizers.boundaries import BoundaryTokens
 from dovetail.tokenizers.convert import sentencepiece
 from dovetail.tokenizers.convert.sentencepiece import SPACE, SentencePieceModel
 from dovetail.tokenizers.fast import arguments
@@ -17,7 +16,7 @@ from dovetail.tokenizers.fast import arguments
 logger = get_logger(__name__)
 
 
-class LlamaTokenizer(PreTrainedTokenizerFast):
+class LlamaTokenizer(BoundaryTokens):
     """SentencePiece tokenizer of Llama 1 and 2 and of many others.
 
     `add_bos_token` and `add_eos_token` say what is put around sequences, and may be set later. With
@@ -57,8 +56,7 @@ class LlamaTokenizer(PreTrainedTokenizerFast):
         super().__init__(**settings, **kwargs)
         self.legacy = legacy
         self.use_default_system_prompt = use_default_system_prompt
-        self._add_bos_token, self._add_eos_token = add_bos_token, add_eos_token
-        self.update_post_processor()
+        self.set_boundaries(add_bos_token, add_eos_token)
 
     def build_backend(self, settings: dict[str, Any]) -> Tokenizer | None:
         """Llama's reading of a ``tokenizer.model``: no character map, spaces kept."""
@@ -81,44 +79,6 @@ class LlamaTokenizer(PreTrainedTokenizerFast):
         )
         sentencepiece.add_in_order(tokenizer, [token for _, token in model.special_pieces])
         return tokenizer
-
-    def update_post_processor(self) -> None:
-        """Make the backend put `bos_token` and `eos_token` around sequences, as they are now.
-
-        Raises:
-            TokenizerError: when one of them is wanted and not set.
-        """
-        for role in ("bos", "eos"):
-            if getattr(self, f"_add_{role}_token") and getattr(self, f"{role}_token") is None:
-                raise TokenizerError(
-                    f"add_{role}_token=True, but {role}_token is None: set the token, or pass "
-                    f"add_{role}_token=False."
-                )
-        first = f"{self.bos_token}:{{}} " if self.add_bos_token else ""
-        last = f" {self.eos_token}:{{}}" if self.add_eos_token else ""
-        single = f"{first}$A:0{last}".replace("{}", "0")
-        second = f"{first}$B:1{last}".replace("{}", "1")
-        self._backend.change(lambda backend: set_template(backend, single, f"{single} {second}"))
-
-    @property
-    def add_bos_token(self) -> bool:
-        """Whether sequences start with `bos_token`."""
-        return self._add_bos_token
-
-    @add_bos_token.setter
-    def add_bos_token(self, value: bool) -> None:
-        self._add_bos_token = value
-        self.update_post_processor()
-
-    @property
-    def add_eos_token(self) -> bool:
-        """Whether sequences end with `eos_token`."""
-        return self._add_eos_token
-
-    @add_eos_token.setter
-    def add_eos_token(self, value: bool) -> None:
-        self._add_eos_token = value
-        self.update_post_processor()
 
     @property
     def can_save_slow_tokenizer(self) -> bool:  # type: ignore[override]
