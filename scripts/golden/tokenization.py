@@ -98,6 +98,14 @@ def path(name: str) -> str:
     return str(FOLDER / name)
 
 
+SPECIAL = ("unk_token", "bos_token", "eos_token", "pad_token")
+
+
+def byte_level() -> Tokenizer:
+    """The backend of GPT-2, for tokenizers that are published as ``tokenizer.json`` only."""
+    return transformers.GPT2TokenizerFast(path("vocab.json"), path("merges.txt")).backend_tokenizer
+
+
 TOKENIZERS: dict[str, Callable[[], Any]] = {
     "bert": lambda: transformers.BertTokenizerFast(path("vocab.txt")),
     "bert-cased": lambda: transformers.BertTokenizerFast(
@@ -113,6 +121,17 @@ TOKENIZERS: dict[str, Callable[[], Any]] = {
         add_bos_token=True,
         add_prefix_space=True,
     ),
+    "gpt-neox": lambda: transformers.GPTNeoXTokenizerFast(
+        tokenizer_object=byte_level(),
+        pad_token="<|endoftext|>",
+        add_bos_token=True,
+        add_eos_token=True,
+    ),
+    "cohere": lambda: transformers.CohereTokenizerFast(
+        tokenizer_object=byte_level(), **dict.fromkeys(SPECIAL, "<|endoftext|>")
+    ),
+    "gemma": lambda: transformers.GemmaTokenizerFast(path("gemma.model")),
+    "qwen2": lambda: transformers.Qwen2TokenizerFast(path("vocab.json"), path("merges.txt")),
     "llama": lambda: transformers.LlamaTokenizerFast(
         path("bpe.model"), pad_token="</s>", add_prefix_space=True
     ),
@@ -174,7 +193,8 @@ def record(tokenizer: Any) -> dict[str, Any]:
             padding="max_length",
         )
     )
-    if getattr(tokenizer, "add_prefix_space", True) or "GPT2" not in type(tokenizer).__name__:
+    needs_prefix = type(tokenizer).__name__.startswith(("GPT2", "Cohere"))
+    if getattr(tokenizer, "add_prefix_space", True) or not needs_prefix:
         result["words"] = dict(tokenizer(words, is_split_into_words=True, padding=True))
     result["new"] = new_tokens(tokenizer)
     return result
@@ -265,6 +285,14 @@ def make_vocabularies(folder: Path) -> None:
         "unigram": {"vocab_size": 300, "user_defined_symbols": ["<user>"]},
         "bpe": {"vocab_size": 560, "model_type": "bpe", "byte_fallback": True},
         "char": {"vocab_size": 100, "model_type": "char", "pad_id": 3},
+        "gemma": {
+            "vocab_size": 560,
+            "model_type": "bpe",
+            "byte_fallback": True,
+            "add_dummy_prefix": False,
+            **{f"{name}_id": index for index, name in enumerate(("pad", "eos", "bos", "unk"))},
+            **{f"{name}_piece": f"<{name}>" for name in ("pad", "eos", "bos", "unk")},
+        },
     }.items():
         if not (folder / f"{name}.model").exists():
             sentencepiece.SentencePieceTrainer.train(

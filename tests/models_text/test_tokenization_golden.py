@@ -12,8 +12,12 @@ import pytest
 
 from dovetail.tokenizers import AddedToken, PreTrainedTokenizerFast
 from dovetail_models_text.bert.tokenization import BertTokenizer
+from dovetail_models_text.cohere.tokenization import CohereTokenizerFast
+from dovetail_models_text.gemma.tokenization import GemmaTokenizer
 from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer
+from dovetail_models_text.gpt_neox.tokenization import GPTNeoXTokenizerFast
 from dovetail_models_text.llama.tokenization import LlamaTokenizer
+from dovetail_models_text.qwen2.tokenization import Qwen2Tokenizer
 from dovetail_models_text.t5.tokenization import T5Tokenizer
 
 FOLDER = Path(__file__).parents[1] / "golden" / "tokenizers"
@@ -24,6 +28,7 @@ def path(name: str) -> str:
     return str(FOLDER / name)
 
 
+SPECIAL = ("unk_token", "bos_token", "eos_token", "pad_token")
 TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
     "bert": lambda: BertTokenizer(path("vocab.txt")),
     "bert-cased": lambda: BertTokenizer(
@@ -39,6 +44,19 @@ TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
         add_bos_token=True,
         add_prefix_space=True,
     ),
+    "gpt-neox": lambda: GPTNeoXTokenizerFast(
+        path("vocab.json"),
+        path("merges.txt"),
+        pad_token="<|endoftext|>",
+        add_bos_token=True,
+        add_eos_token=True,
+    ),
+    "cohere": lambda: CohereTokenizerFast(
+        tokenizer_object=GPT2Tokenizer(path("vocab.json"), path("merges.txt")).backend_tokenizer,
+        **dict.fromkeys(SPECIAL, "<|endoftext|>"),
+    ),
+    "gemma": lambda: GemmaTokenizer(path("gemma.model")),
+    "qwen2": lambda: Qwen2Tokenizer(path("vocab.json"), path("merges.txt")),
     "llama": lambda: LlamaTokenizer(path("bpe.model"), pad_token="</s>", add_prefix_space=True),
     "llama-new": lambda: LlamaTokenizer(
         path("bpe.model"),

@@ -12,6 +12,8 @@ from dovetail.declarations import (
 
 PACKAGE = "dovetail_models_text"
 CLASSIFIERS = ("ForQuestionAnswering", "ForSequenceClassification", "ForTokenClassification")
+TEXT_CLASSIFIERS = CLASSIFIERS[1:]
+LLAMA_TOKENIZER = f"{PACKAGE}.llama.tokenization:LlamaTokenizer"
 
 
 @hookimpl
@@ -65,6 +67,27 @@ def dovetail_models() -> list[ModelDeclaration]:
             },
         ),
         family(
+            "cohere",
+            f"{PACKAGE}.cohere",
+            "Cohere",
+            ("Model", "ForCausalLM"),
+            tokenizer="CohereTokenizerFast",
+        ),
+        family(
+            "gemma",
+            f"{PACKAGE}.gemma",
+            "Gemma",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            tokenizer="GemmaTokenizer",
+        ),
+        family(
+            "gemma2",
+            f"{PACKAGE}.gemma2",
+            "Gemma2",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            tokenizer=f"{PACKAGE}.gemma.tokenization:GemmaTokenizer",
+        ),
+        family(
             "gpt2",
             f"{PACKAGE}.gpt2",
             "GPT2",
@@ -83,6 +106,55 @@ def dovetail_models() -> list[ModelDeclaration]:
             "Llama",
             ("Model", "ForCausalLM", *CLASSIFIERS),
             tokenizer="LlamaTokenizer",
+        ),
+        family(
+            "mistral",
+            f"{PACKAGE}.mistral",
+            "Mistral",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            tokenizer=LLAMA_TOKENIZER,
+        ),
+        family(
+            "mixtral",
+            f"{PACKAGE}.mixtral",
+            "Mixtral",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            tokenizer=LLAMA_TOKENIZER,
+        ),
+        family(
+            "phi3",
+            f"{PACKAGE}.phi3",
+            "Phi3",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            tokenizer=LLAMA_TOKENIZER,
+        ),
+        family(
+            "qwen2",
+            f"{PACKAGE}.qwen2",
+            "Qwen2",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            tokenizer="Qwen2Tokenizer",
+        ),
+        family(
+            "qwen2_moe",
+            f"{PACKAGE}.qwen2_moe",
+            "Qwen2Moe",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            tokenizer=f"{PACKAGE}.qwen2.tokenization:Qwen2Tokenizer",
+        ),
+        family(
+            "stablelm",
+            f"{PACKAGE}.stablelm",
+            "StableLm",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            tokenizer=f"{PACKAGE}.gpt_neox.tokenization:GPTNeoXTokenizerFast",
+        ),
+        family(
+            "starcoder2",
+            f"{PACKAGE}.starcoder2",
+            "Starcoder2",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            tokenizer=f"{PACKAGE}.gpt2.tokenization:GPT2Tokenizer",
         ),
         family(
             "t5",

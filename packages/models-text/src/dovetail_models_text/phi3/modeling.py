@@ -1,0 +1,101 @@
+"""Phi-3: Llama with fused projections, dropout of what is added to the residual stream, a sliding
+window and LongRoPE (arXiv 2404.14219)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from dovetail.context import Context
+from dovetail.heads import ForCausalLM, ForSequenceClassification, ForTokenClassification
+from dovetail.layers.activations import activation
+from dovetail.layers.attention import split_heads
+from dovetail.layers.projections import Linear
+from dovetail.layers.rotary import RotaryEmbedding
+from dovetail_models_text.llama.modeling import (
+    LlamaAttention,
+    LlamaDecoderLayer,
+    LlamaModel,
+    LlamaPreTrainedModel,
+)
+from dovetail_models_text.phi3.configuration import Phi3Config
+
+
+class Phi3Attention(LlamaAttention):
+    """Attention with one projection for queries, keys and values."""
+
+    def __init__(self, config: Phi3Config, layer_idx: int) -> None:
+        super().__init__(config, layer_idx)
+        self.heads = config.num_attention_heads, *[config.num_key_value_heads] * 2
+        self.qkv_proj = Linear(config.hidden_size, sum(self.heads) * self.head_dim, bias=False)
+        del self.q_proj, self.k_proj, self.v_proj
+
+    def project(self, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        states = split_heads(self.qkv_proj(hidden_states), self.head_dim)  # (B, H + 2 K, T, E)
+        query, key, value = states.split(self.heads, 1)
+        return query, key, value
+
+
+class Phi3MLP(nn.Module):
+    """A gated MLP with one projection for gate and value."""
+
+    def __init__(self, config: Phi3Config) -> None:
+        super().__init__()
+        self.gate_up_proj = Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
+        self.down_proj = Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.act = activation(config.hidden_act)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        gate, value = self.gate_up_proj(hidden_states).chunk(2, -1)
+        return self.down_proj(value * self.act(gate))
+
+
+class Phi3DecoderLayer(LlamaDecoderLayer):
+    """Llama's layer with dropout before each sum."""
+
+    attention_class = Phi3Attention
+    make_mlp = Phi3MLP
+
+    def __init__(self, config: Phi3Config, layer_idx: int) -> None:
+        super().__init__(config, layer_idx)
+        self.dropout = nn.Dropout(config.resid_pdrop)
+
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        attended = self.self_attn(self.input_layernorm(hidden_states), context)
+        hidden_states = hidden_states + self.dropout(attended)
+        return hidden_states + self.dropout(self.mlp(self.post_attention_layernorm(hidden_states)))
+
+
+class Phi3PreTrainedModel(LlamaPreTrainedModel):
+    config_class = Phi3Config
+    _no_split_modules: ClassVar[list[str]] = ["Phi3DecoderLayer"]
+
+
+class Phi3Model(LlamaModel, Phi3PreTrainedModel):
+    """The decoder without a head."""
+
+    layer_class = Phi3DecoderLayer
+
+    @staticmethod
+    def make_rotary(config: Any) -> RotaryEmbedding:
+        scaling = config.rope_scaling
+        if scaling is not None:
+            original = config.original_max_position_embeddings
+            scaling = {"original_max_position_embeddings": original} | scaling
+        return RotaryEmbedding(
+            config.head_dim, config.rope_theta, config.max_position_embeddings, scaling
+        )
+
+
+class Phi3ForCausalLM(ForCausalLM, Phi3PreTrainedModel):
+    body_class = Phi3Model
+
+
+class Phi3ForSequenceClassification(ForSequenceClassification, Phi3PreTrainedModel):
+    body_class = Phi3Model
+
+
+class Phi3ForTokenClassification(ForTokenClassification, Phi3PreTrainedModel):
+    body_class = Phi3Model
+    classifier_name = "classifier"

@@ -1,0 +1,1 @@
+"""Qwen 2 with experts."""
