@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
 from tests.models_text.llama_sizes import SIZES
 
 from dovetail import (
@@ -12,6 +14,7 @@ from dovetail import (
     Phi3Model,
 )
 from dovetail.testing.conformance import CausalLMConformance
+from dovetail.testing.subject import fill
 
 
 class TestPhi3(CausalLMConformance):
@@ -23,3 +26,28 @@ class TestPhi3(CausalLMConformance):
         Phi3ForTokenClassification,
     )
     sizes = SIZES
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+def test_cache_is_filled_anew_where_longrope_changes_its_factors(beams: int) -> None:
+    config = Phi3Config(
+        **SIZES,
+        original_max_position_embeddings=8,
+        rope_scaling={
+            "type": "longrope",
+            "short_factor": [1.0, 1.1, 1.2, 1.3],
+            "long_factor": [1.5, 2.0, 3.0, 4.0],
+        },
+    )
+    model = Phi3ForCausalLM(config).eval()
+    fill(model)
+    text, mask = torch.arange(10, 20).view(2, 5), torch.ones(2, 5, dtype=torch.long)
+    mask[1, 0] = 0
+    options = {"attention_mask": mask, "max_new_tokens": 8, "num_beams": beams}
+    options |= {"do_sample": False, "return_dict_in_generate": True, "output_logits": True}
+    plain = model.generate(text, use_cache=False, **options)
+    for name in ("dynamic", "static"):
+        cached = model.generate(text, cache_implementation=name, **options)
+        assert torch.equal(cached.sequences, plain.sequences)
+        for ours, theirs in zip(cached.logits, plain.logits, strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-5)

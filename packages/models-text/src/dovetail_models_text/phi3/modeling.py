@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from dovetail.context import Context
+from dovetail.generation.inputs import padded_positions
 from dovetail.heads import ForCausalLM, ForSequenceClassification, ForTokenClassification
 from dovetail.layers.activations import activation
 from dovetail.layers.attention import split_heads
@@ -90,6 +92,34 @@ class Phi3Model(LlamaModel, Phi3PreTrainedModel):
 
 class Phi3ForCausalLM(ForCausalLM, Phi3PreTrainedModel):
     body_class = Phi3Model
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        past_key_values: Any = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        cache_position: Tensor | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Arguments of one forward pass; where the text (B, T) outgrows the short factors of
+        LongRoPE the cache, whose keys they turned, is filled anew."""
+        if cache_position is not None and self.outgrows_short_factors(input_ids, cache_position):
+            past_key_values.reset()
+            cache_position = torch.arange(input_ids.shape[1], device=input_ids.device)
+            positions = None if attention_mask is None else padded_positions(attention_mask)
+            kwargs["position_ids"] = positions
+        return super().prepare_inputs_for_generation(
+            input_ids, past_key_values, attention_mask, inputs_embeds, cache_position, **kwargs
+        )
+
+    def outgrows_short_factors(self, input_ids: Tensor, cache_position: Tensor) -> bool:
+        """Whether this pass is the first one to need the long factors, others having filled the
+        cache."""
+        if self.model.rotary_emb.kind != "longrope" or len(cache_position) >= input_ids.shape[1]:
+            return False
+        limit = self.config.original_max_position_embeddings
+        return int(cache_position[0]) <= limit < int(cache_position[-1]) + 1 == input_ids.shape[1]
 
 
 class Phi3ForSequenceClassification(ForSequenceClassification, Phi3PreTrainedModel):
