@@ -15,7 +15,7 @@ class BartConfig(PretrainedConfig):
     What no checkpoint changes are constants: `pre_norm`, whether blocks normalise what they read
     and stacks what they return, not what blocks add up; `embedding_norm`, whether embeddings are
     normalised; `positions`, which are ``learned``, ``sinusoidal`` or ``sinusoidal-unpadded`` (those
-    count real tokens only).
+    count real tokens only); `enable_bias` and `layer_norm_elementwise_affine` are options of OPT.
     """
 
     model_type: ClassVar[str] = "bart"
@@ -28,6 +28,8 @@ class BartConfig(PretrainedConfig):
     pre_norm: ClassVar[bool] = False
     embedding_norm: ClassVar[bool] = True
     positions: ClassVar[str] = "learned"
+    enable_bias: ClassVar[bool] = True
+    layer_norm_elementwise_affine: ClassVar[bool] = True
 
     vocab_size: Size = 50265
     max_position_embeddings: Size = 1024

@@ -41,14 +41,14 @@ COMPUTED = ["final_logits_bias", r"embed_positions\.weight"]
 class BartAttention(nn.Module):
     """Attention within the text, or from the text to an encoder (`cross`)."""
 
-    def __init__(self, config: BartConfig, heads: int, layer_idx: int, cross: bool = False) -> None:
+    def __init__(self, config: Any, heads: int, layer_idx: int, cross: bool = False) -> None:
         super().__init__()
         self.config, self.layer_idx, self.cross = config, layer_idx, cross
         self.head_dim = config.d_model // heads
-        self.k_proj = Linear(config.d_model, config.d_model)
-        self.v_proj = Linear(config.d_model, config.d_model)
-        self.q_proj = Linear(config.d_model, config.d_model)
-        self.out_proj = Linear(config.d_model, config.d_model)
+        self.k_proj = Linear(config.d_model, config.d_model, bias=config.enable_bias)
+        self.v_proj = Linear(config.d_model, config.d_model, bias=config.enable_bias)
+        self.q_proj = Linear(config.d_model, config.d_model, bias=config.enable_bias)
+        self.out_proj = Linear(config.d_model, config.d_model, bias=config.enable_bias)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         query = split_heads(self.q_proj(hidden_states), self.head_dim)
@@ -67,26 +67,35 @@ class BartAttention(nn.Module):
 
 
 class BartLayer(nn.Module):
-    """Attention, in a `decoder` attention to the encoder, MLP."""
+    """Attention, where `cross` (by default in a `decoder`) attention to the encoder, MLP."""
 
-    def __init__(self, config: BartConfig, layer_idx: int, decoder: bool) -> None:
+    def __init__(
+        self, config: Any, layer_idx: int, decoder: bool, cross: bool | None = None
+    ) -> None:
         super().__init__()
         self.config, self.decoder = config, decoder
+        self.cross = decoder if cross is None else cross
         heads = config.decoder_attention_heads if decoder else config.encoder_attention_heads
         size = config.decoder_ffn_dim if decoder else config.encoder_ffn_dim
         self.self_attn = BartAttention(config, heads, layer_idx)
-        self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
-        if decoder:
+        self.self_attn_layer_norm = self.make_norm(config)
+        if self.cross:
             self.encoder_attn = BartAttention(config, heads, layer_idx, cross=True)
-            self.encoder_attn_layer_norm = nn.LayerNorm(config.d_model)
-        self.fc1 = Linear(config.d_model, size)
-        self.fc2 = Linear(size, config.d_model)
-        self.final_layer_norm = nn.LayerNorm(config.d_model)
+            self.encoder_attn_layer_norm = self.make_norm(config)
+        self.fc1 = Linear(config.d_model, size, bias=config.enable_bias)
+        self.fc2 = Linear(size, config.d_model, bias=config.enable_bias)
+        self.final_layer_norm = self.make_norm(config)
         self.activation_fn = activation(config.activation_function)
+
+    @staticmethod
+    def make_norm(config: Any) -> nn.Module:
+        """A norm over the width of the model."""
+        affine = config.layer_norm_elementwise_affine
+        return nn.LayerNorm(config.d_model, elementwise_affine=affine)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         hidden_states = self.add(self.self_attn, self.self_attn_layer_norm, hidden_states, context)
-        if self.decoder and context.encoder_hidden_states is not None:
+        if self.cross and context.encoder_hidden_states is not None:
             norm = self.encoder_attn_layer_norm
             hidden_states = self.add(self.encoder_attn, norm, hidden_states, context)
         hidden_states = self.add(self.mlp, self.final_layer_norm, hidden_states)
@@ -114,13 +123,17 @@ class BartPreTrainedModel(PreTrainedModel):
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"(en|de)coder\.version"]
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Normal weights with the deviation that BART's configs call by a name of their own."""
-        if isinstance(module, nn.Linear | nn.Embedding):
-            module.weight.data.normal_(mean=0.0, std=self.config.init_std)
-            if getattr(module, "bias", None) is not None:
-                module.bias.data.zero_()
-            if isinstance(module, nn.Embedding) and module.padding_idx is not None:
-                module.weight.data[module.padding_idx].zero_()
+        initialise(module, self.config.init_std)
+
+
+def initialise(module: nn.Module, std: float) -> None:
+    """Fill one module's own parameters: weights of deviation `std`, biases of zero."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        module.weight.data.normal_(mean=0.0, std=std)
+        if getattr(module, "bias", None) is not None:
+            module.bias.data.zero_()
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            module.weight.data[module.padding_idx].zero_()
 
 
 def token_embedding(config: BartConfig, size: int | None = None) -> ScaledEmbedding:

@@ -1,0 +1,148 @@
+"""GPT-J: a decoder with interleaved rotation (Wang and Komatsuzaki, 2021).
+
+Attention and MLP read the same norm and are added side by side. B batch, T query length, D width, H
+heads, E head width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from dovetail.caches import Cache
+from dovetail.context import Context
+from dovetail.heads import ForCausalLM, ForQuestionAnswering, ForSequenceClassification
+from dovetail.layers.activations import activation
+from dovetail.layers.attention import split_heads
+from dovetail.layers.projections import Linear
+from dovetail.layers.rotary import RotaryEmbedding, apply_rotary, rotate_interleaved
+from dovetail.modeling import PreTrainedModel
+from dovetail.outputs import BaseModelOutputWithPast
+from dovetail.recording import Recorder, backbone
+from dovetail_models_text.gptj.configuration import GPTJConfig
+
+
+class GPTJAttention(nn.Module):
+    """Rotary attention in which neighbouring channels are turned together."""
+
+    def __init__(self, config: GPTJConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.config, self.layer_idx = config, layer_idx
+        self.head_dim = config.n_embd // config.n_head
+        self.k_proj = Linear(config.n_embd, config.n_embd, bias=False)
+        self.v_proj = Linear(config.n_embd, config.n_embd, bias=False)
+        self.q_proj = Linear(config.n_embd, config.n_embd, bias=False)
+        self.out_proj = Linear(config.n_embd, config.n_embd, bias=False)
+        self.resid_dropout = nn.Dropout(config.resid_pdrop)
+
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        query, key, value = (
+            split_heads(projection(hidden_states), self.head_dim)  # (B, H, T, E)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        query, key = apply_rotary(query, key, *context.rotary, turn=rotate_interleaved)
+        key, value = context.remember(key, value, self.layer_idx)
+        dropout = self.config.attn_pdrop * self.training
+        output = context.attend(query, key, value, self.layer_idx, dropout=dropout)
+        return self.resid_dropout(self.out_proj(output))
+
+
+class GPTJMLP(nn.Module):
+    """Two projections around an activation."""
+
+    def __init__(self, config: GPTJConfig) -> None:
+        super().__init__()
+        size = config.n_inner or 4 * config.n_embd
+        self.fc_in = Linear(config.n_embd, size)
+        self.fc_out = Linear(size, config.n_embd)
+        self.act = activation(config.activation_function)
+        self.dropout = nn.Dropout(config.resid_pdrop)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        return self.dropout(self.fc_out(self.act(self.fc_in(hidden_states))))
+
+
+class GPTJBlock(nn.Module):
+    """Attention and MLP side by side behind one norm."""
+
+    def __init__(self, config: GPTJConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.attn = GPTJAttention(config, layer_idx)
+        self.mlp = GPTJMLP(config)
+
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        normed = self.ln_1(hidden_states)
+        return hidden_states + self.attn(normed, context) + self.mlp(normed)
+
+
+class GPTJPreTrainedModel(PreTrainedModel):
+    config_class = GPTJConfig
+    base_model_prefix = "transformer"
+    input_embeddings = "wte"
+    _no_split_modules: ClassVar[list[str]] = ["GPTJBlock"]
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"attn\.(masked_)?bias$"]
+
+
+class GPTJModel(GPTJPreTrainedModel):
+    """The decoder without a head."""
+
+    def __init__(self, config: GPTJConfig) -> None:
+        super().__init__(config)
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+        self.drop = nn.Dropout(config.embd_pdrop)
+        self.h = nn.ModuleList(GPTJBlock(config, index) for index in range(config.n_layer))
+        self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        width = config.rotary_dim or config.n_embd // config.n_head
+        self.rotary_emb = RotaryEmbedding(width, limit=config.n_positions, interleaved=True)
+        self.post_init()
+
+    @backbone
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        cache_position: Tensor | None = None,
+        recorder: Recorder | None = None,
+    ) -> BaseModelOutputWithPast:
+        """Hidden states (B, T, D); segments (`token_type_ids`) are embedded like tokens."""
+        hidden_states = self.embed(input_ids, inputs_embeds)
+        context = self.decoder_context(
+            hidden_states,
+            attention_mask,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            cache_position=cache_position,
+            position_ids=position_ids,
+            recorder=recorder,
+            head_mask=head_mask,
+        )
+        context.rotary = self.rotary_emb(hidden_states, context.position_ids)
+        if token_type_ids is not None:
+            hidden_states = hidden_states + self.wte(token_type_ids)
+        hidden_states = self.ln_f(self.run_layers(self.h, self.drop(hidden_states), context))
+        return BaseModelOutputWithPast(hidden_states, context.next_cache)
+
+
+class GPTJForCausalLM(ForCausalLM, GPTJPreTrainedModel):
+    """Language modelling, with a bias on the logits."""
+
+    body_class = GPTJModel
+
+    def build_head(self) -> None:
+        self.lm_head = Linear(self.config.n_embd, self.config.vocab_size)
+
+
+class GPTJForSequenceClassification(ForSequenceClassification, GPTJPreTrainedModel):
+    body_class = GPTJModel
+
+
+class GPTJForQuestionAnswering(ForQuestionAnswering, GPTJPreTrainedModel):
+    body_class = GPTJModel
