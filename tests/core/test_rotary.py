@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from dovetail.errors import ConfigError
-from dovetail.layers.rotary import RotaryEmbedding, apply_rotary, base_frequencies
+from dovetail.layers.rotary import (
+    RotaryEmbedding,
+    apply_rotary,
+    base_frequencies,
+    rotate_interleaved,
+)
 
 WIDTH, LIMIT = 8, 16
 LLAMA3 = {
@@ -130,3 +135,24 @@ def test_frequencies_are_restored_on_a_device():
     embedding.reset_buffers("cpu")
     assert embedding.inv_freq.equal(wanted)
     assert not embedding.state_dict()
+
+
+def test_channels_beyond_the_rotated_width_stay() -> None:
+    query, key = torch.randn(2, 3, 5, 12), torch.randn(2, 1, 5, 12)
+    cos, sin = RotaryEmbedding(8)(query, torch.arange(5)[None])
+    whole = apply_rotary(query, key, cos, sin)
+    part = apply_rotary(query[..., :8], key[..., :8], cos, sin)
+    for rotated, rotated_part, plain in zip(whole, part, (query, key), strict=True):
+        assert torch.equal(rotated[..., :8], rotated_part)
+        assert torch.equal(rotated[..., 8:], plain[..., 8:])
+
+
+def test_interleaved_pairs_turn_as_halves_do() -> None:
+    query, key = torch.randn(2, 3, 5, 8), torch.randn(2, 1, 5, 8)
+    positions = torch.arange(5)[None]
+    halves = apply_rotary(query, key, *RotaryEmbedding(8)(query, positions))
+    order = torch.tensor([0, 4, 1, 5, 2, 6, 3, 7])  # pair (i, i + 4) becomes (2 i, 2 i + 1)
+    cos, sin = RotaryEmbedding(8, interleaved=True)(query, positions)
+    pairs = apply_rotary(query[..., order], key[..., order], cos, sin, turn=rotate_interleaved)
+    for half, pair in zip(halves, pairs, strict=True):
+        assert torch.allclose(half[..., order], pair, atol=1e-6)
