@@ -118,3 +118,5 @@ def test_qwen2_has_windows_in_its_upper_layers_only_if_wanted() -> None:
     sizes = SIZES | {"num_hidden_layers": 3, "sliding_window": 5, "max_window_layers": 1}
     assert layer_windows(Qwen2Config(**sizes)) == [None] * 3
     assert layer_windows(Qwen2Config(**sizes, use_sliding_window=True)) == [None, 5, 5]
+    none = sizes | {"sliding_window": 0, "use_sliding_window": True}  # as 5.x writes it
+    assert layer_windows(Qwen2Config(**none)) == [None] * 3

@@ -18,7 +18,7 @@ class Qwen2Config(DecoderConfig):
     """Sizes and constants of a Qwen 2 model.
 
     With `use_sliding_window` the layers from `max_window_layers` on see the last `sliding_window`
-    positions only; without it `sliding_window` becomes None.
+    positions only; without it `sliding_window` becomes None. Some files say 0 for none.
     """
 
     model_type: ClassVar[str] = "qwen2"
@@ -36,14 +36,14 @@ class Qwen2Config(DecoderConfig):
     rope_theta: PositiveFloat = 10000.0
     rope_scaling: dict[str, Any] | None = None
     use_sliding_window: bool = False
-    sliding_window: Size | None = 4096
+    sliding_window: NonNegative | None = 4096
     max_window_layers: NonNegative = 28
     attention_dropout: Probability = 0.0
 
     def derive(self) -> None:
         """Fill in what follows from other fields."""
         super().derive()
-        self.sliding_window = self.sliding_window if self.use_sliding_window else None
+        self.sliding_window = (self.sliding_window or None) if self.use_sliding_window else None
 
     @property
     def layer_windows(self) -> list[int | None]:
