@@ -310,7 +310,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
 
     def get_input_embeddings(self) -> nn.Module:
         """The embedding of token ids."""
-        return self.base_model.get_submodule(self.input_embeddings)
+        if self.base_model is not self:
+            return self.base_model.get_input_embeddings()
+        return self.get_submodule(self.input_embeddings)
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the embedding of token ids."""

@@ -76,3 +76,18 @@ class BartConfig(PretrainedConfig):
             raise ConfigError(
                 f"d_model={self.d_model} is odd: sinusoidal positions need an even one."
             )
+
+    @property
+    def num_decoder_layers(self) -> int:
+        """`decoder_layers`, by the name that caches ask for; so are the following."""
+        return self.decoder_layers
+
+    @property
+    def num_key_value_heads(self) -> int:
+        """`decoder_attention_heads`."""
+        return self.decoder_attention_heads
+
+    @property
+    def head_dim(self) -> int:
+        """Width of a head of the decoder."""
+        return self.d_model // self.decoder_attention_heads

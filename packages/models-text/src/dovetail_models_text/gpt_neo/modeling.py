@@ -1,0 +1,157 @@
+"""GPT-Neo: GPT-2 with plain projections, scores that are not scaled, and local attention in every
+other layer (Black et al., 2021)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from dovetail.caches import Cache
+from dovetail.context import Context
+from dovetail.heads import (
+    ForCausalLM,
+    ForQuestionAnswering,
+    ForSequenceClassification,
+    ForTokenClassification,
+)
+from dovetail.layers.activations import activation
+from dovetail.layers.attention import split_heads
+from dovetail.layers.projections import Linear
+from dovetail.modeling import PreTrainedModel
+from dovetail.outputs import BaseModelOutputWithPastAndCrossAttentions
+from dovetail.recording import Recorder, backbone
+from dovetail_models_text.gpt_neo.configuration import GPTNeoConfig
+
+
+class GPTNeoSelfAttention(nn.Module):
+    """Unscaled attention; the context holds each layer's window."""
+
+    def __init__(self, config: GPTNeoConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.config, self.layer_idx = config, layer_idx
+        self.head_dim = config.hidden_size // config.num_heads
+        self.k_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.v_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.q_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.out_proj = Linear(config.hidden_size, config.hidden_size)
+        self.resid_dropout = nn.Dropout(config.resid_dropout)
+
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        query, key, value = (
+            split_heads(projection(hidden_states), self.head_dim)  # (B, H, T, E)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        key, value = context.remember(key, value, self.layer_idx)
+        dropout = self.config.attention_dropout * self.training
+        output = context.attend(query, key, value, self.layer_idx, scale=1.0, dropout=dropout)
+        return self.resid_dropout(self.out_proj(output))
+
+
+class GPTNeoAttention(nn.Module):
+    """Holds the attention under the checkpoint's name."""
+
+    def __init__(self, config: GPTNeoConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.attention = GPTNeoSelfAttention(config, layer_idx)
+
+
+class GPTNeoMLP(nn.Module):
+    """Two projections around an activation."""
+
+    def __init__(self, config: GPTNeoConfig) -> None:
+        super().__init__()
+        size = config.intermediate_size or 4 * config.hidden_size
+        self.c_fc = Linear(config.hidden_size, size)
+        self.c_proj = Linear(size, config.hidden_size)
+        self.act = activation(config.activation_function)
+        self.dropout = nn.Dropout(config.resid_dropout)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        return self.dropout(self.c_proj(self.act(self.c_fc(hidden_states))))
+
+
+class GPTNeoBlock(nn.Module):
+    """Attention and MLP, each normalised before and added."""
+
+    def __init__(self, config: GPTNeoConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        self.attn = GPTNeoAttention(config, layer_idx)
+        self.ln_2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        self.mlp = GPTNeoMLP(config)
+
+    def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
+        attended = self.attn.attention(self.ln_1(hidden_states), context)
+        hidden_states = hidden_states + attended
+        return hidden_states + self.mlp(self.ln_2(hidden_states))
+
+
+class GPTNeoPreTrainedModel(PreTrainedModel):
+    config_class = GPTNeoConfig
+    base_model_prefix = "transformer"
+    input_embeddings = "wte"
+    _no_split_modules: ClassVar[list[str]] = ["GPTNeoBlock"]
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"attn\.attention\.(masked_)?bias$"]
+
+
+class GPTNeoModel(GPTNeoPreTrainedModel):
+    """The decoder without a head."""
+
+    def __init__(self, config: GPTNeoConfig) -> None:
+        super().__init__(config)
+        self.wte = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.wpe = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.drop = nn.Dropout(config.embed_dropout)
+        self.h = nn.ModuleList(GPTNeoBlock(config, index) for index in range(config.num_layers))
+        self.ln_f = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        self.post_init()
+
+    @backbone
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        cache_position: Tensor | None = None,
+        recorder: Recorder | None = None,
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        """Hidden states (B, T, D); segments (`token_type_ids`) are embedded like tokens."""
+        tokens = self.embed(input_ids, inputs_embeds)
+        context = self.decoder_context(
+            tokens,
+            attention_mask,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            cache_position=cache_position,
+            position_ids=position_ids,
+            recorder=recorder,
+            head_mask=head_mask,
+        )
+        hidden_states = tokens + self.wpe(context.position_ids)
+        if token_type_ids is not None:
+            hidden_states = hidden_states + self.wte(token_type_ids)
+        hidden_states = self.ln_f(self.run_layers(self.h, self.drop(hidden_states), context))
+        return BaseModelOutputWithPastAndCrossAttentions(hidden_states, context.next_cache)
+
+
+class GPTNeoForCausalLM(ForCausalLM, GPTNeoPreTrainedModel):
+    body_class = GPTNeoModel
+
+
+class GPTNeoForSequenceClassification(ForSequenceClassification, GPTNeoPreTrainedModel):
+    body_class = GPTNeoModel
+
+
+class GPTNeoForTokenClassification(ForTokenClassification, GPTNeoPreTrainedModel):
+    body_class = GPTNeoModel
+    classifier_name = "classifier"
+
+
+class GPTNeoForQuestionAnswering(ForQuestionAnswering, GPTNeoPreTrainedModel):
+    body_class = GPTNeoModel
