@@ -321,6 +321,8 @@ from dovetail_models_text.m2m_100.configuration import M2M100Config as M2M100Con
 from dovetail_models_text.m2m_100.modeling import M2M100ForConditionalGeneration as M2M100ForConditionalGeneration
 from dovetail_models_text.m2m_100.modeling import M2M100Model as M2M100Model
 from dovetail_models_text.m2m_100.modeling import M2M100PreTrainedModel as M2M100PreTrainedModel
+from dovetail_models_text.m2m_100.tokenization import M2M100Tokenizer as M2M100Tokenizer
+from dovetail_models_text.m2m_100.tokenization import M2M100Tokenizer as M2M100TokenizerFast
 from dovetail_models_text.marian.configuration import MarianConfig as MarianConfig
 from dovetail_models_text.marian.modeling import MarianForCausalLM as MarianForCausalLM
 from dovetail_models_text.marian.modeling import MarianMTModel as MarianMTModel

@@ -151,6 +151,7 @@ def dovetail_models() -> list[ModelDeclaration]:
                 "AutoModelForSeq2SeqLM": "M2M100ForConditionalGeneration",
                 "AutoModelWithLMHead": "M2M100ForConditionalGeneration",
             },
+            tokenizer="M2M100Tokenizer",
         ),
         family(
             "marian",
