@@ -11,6 +11,7 @@ not know go to the body.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar
 
 import torch
@@ -45,10 +46,20 @@ STATES = ("hidden_states", "attentions")
 
 
 class TaskHead(PreTrainedModel):
-    """Builds the body; subclasses add their layers in `build_head`."""
+    """Builds the body; subclasses add their layers in `build_head`.
+
+    The body of ``AcmeForTask`` is the class ``AcmeModel`` above it, unless `body_class` names one.
+    """
 
     body_class: ClassVar[type[PreTrainedModel]]
     body_options: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        family, _, task = cls.__name__.partition("For")
+        body = getattr(sys.modules.get(cls.__module__), f"{family}Model", None)
+        if task and body is not None and not hasattr(cls, "body_class"):
+            cls.body_class = body
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

@@ -83,7 +83,7 @@ class CohereModel(LlamaModel, CoherePreTrainedModel):
 
 
 class CohereForCausalLM(ForCausalLM, CoherePreTrainedModel):
-    body_class = CohereModel
+    """The decoder with next-token logits."""
 
     def logits(self, hidden_states: Tensor) -> Tensor:
         """Next-token logits of `hidden_states` (B, T, D), times ``config.logit_scale``."""

@@ -47,12 +47,12 @@ class GemmaModel(LlamaModel, GemmaPreTrainedModel):
 
 
 class GemmaForCausalLM(ForCausalLM, GemmaPreTrainedModel):
-    body_class = GemmaModel
+    """The decoder with next-token logits."""
 
 
 class GemmaForSequenceClassification(ForSequenceClassification, GemmaPreTrainedModel):
-    body_class = GemmaModel
+    """The decoder with a label for each text."""
 
 
 class GemmaForTokenClassification(ForTokenClassification, GemmaPreTrainedModel):
-    body_class = GemmaModel
+    """The decoder with a label for each token."""

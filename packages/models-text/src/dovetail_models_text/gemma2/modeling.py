@@ -53,7 +53,7 @@ class Gemma2Model(Gemma2PreTrainedModel, GemmaModel):
 
 
 class Gemma2ForCausalLM(ForCausalLM, Gemma2PreTrainedModel):
-    body_class = Gemma2Model
+    """The decoder with next-token logits."""
 
     def logits(self, hidden_states: Tensor) -> Tensor:
         """Next-token logits of `hidden_states` (B, T, D), bounded."""
@@ -61,8 +61,8 @@ class Gemma2ForCausalLM(ForCausalLM, Gemma2PreTrainedModel):
 
 
 class Gemma2ForSequenceClassification(ForSequenceClassification, Gemma2PreTrainedModel):
-    body_class = Gemma2Model
+    """The decoder with a label for each text."""
 
 
 class Gemma2ForTokenClassification(ForTokenClassification, Gemma2PreTrainedModel):
-    body_class = Gemma2Model
+    """The decoder with a label for each token."""

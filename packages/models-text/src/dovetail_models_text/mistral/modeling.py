@@ -16,12 +16,12 @@ class MistralModel(LlamaModel, MistralPreTrainedModel):
 
 
 class MistralForCausalLM(ForCausalLM, MistralPreTrainedModel):
-    body_class = MistralModel
+    """The decoder with next-token logits."""
 
 
 class MistralForSequenceClassification(ForSequenceClassification, MistralPreTrainedModel):
-    body_class = MistralModel
+    """The decoder with a label for each text."""
 
 
 class MistralForTokenClassification(ForTokenClassification, MistralPreTrainedModel):
-    body_class = MistralModel
+    """The decoder with a label for each token."""

@@ -68,12 +68,12 @@ class MixtralModel(LlamaModel, MixtralPreTrainedModel):
 
 
 class MixtralForCausalLM(ForCausalLMWithExperts, MixtralPreTrainedModel):
-    body_class = MixtralModel
+    """The decoder with next-token logits."""
 
 
 class MixtralForSequenceClassification(ForSequenceClassification, MixtralPreTrainedModel):
-    body_class = MixtralModel
+    """The decoder with a label for each text."""
 
 
 class MixtralForTokenClassification(ForTokenClassification, MixtralPreTrainedModel):
-    body_class = MixtralModel
+    """The decoder with a label for each token."""

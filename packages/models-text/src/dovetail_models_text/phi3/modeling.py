@@ -91,7 +91,7 @@ class Phi3Model(LlamaModel, Phi3PreTrainedModel):
 
 
 class Phi3ForCausalLM(ForCausalLM, Phi3PreTrainedModel):
-    body_class = Phi3Model
+    """The decoder with next-token logits."""
 
     def prepare_inputs_for_generation(
         self,
@@ -123,9 +123,9 @@ class Phi3ForCausalLM(ForCausalLM, Phi3PreTrainedModel):
 
 
 class Phi3ForSequenceClassification(ForSequenceClassification, Phi3PreTrainedModel):
-    body_class = Phi3Model
+    """The decoder with a label for each text."""
 
 
 class Phi3ForTokenClassification(ForTokenClassification, Phi3PreTrainedModel):
-    body_class = Phi3Model
+    """The decoder with a label for each token."""
     classifier_name = "classifier"

@@ -17,12 +17,12 @@ class Qwen2Model(LlamaModel, Qwen2PreTrainedModel):
 
 
 class Qwen2ForCausalLM(ForCausalLM, Qwen2PreTrainedModel):
-    body_class = Qwen2Model
+    """The decoder with next-token logits."""
 
 
 class Qwen2ForSequenceClassification(ForSequenceClassification, Qwen2PreTrainedModel):
-    body_class = Qwen2Model
+    """The decoder with a label for each text."""
 
 
 class Qwen2ForTokenClassification(ForTokenClassification, Qwen2PreTrainedModel):
-    body_class = Qwen2Model
+    """The decoder with a label for each token."""

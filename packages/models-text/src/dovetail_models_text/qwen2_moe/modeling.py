@@ -71,12 +71,12 @@ class Qwen2MoeModel(LlamaModel, Qwen2MoePreTrainedModel):
 
 
 class Qwen2MoeForCausalLM(ForCausalLMWithExperts, Qwen2MoePreTrainedModel):
-    body_class = Qwen2MoeModel
+    """The decoder with next-token logits."""
 
 
 class Qwen2MoeForSequenceClassification(ForSequenceClassification, Qwen2MoePreTrainedModel):
-    body_class = Qwen2MoeModel
+    """The decoder with a label for each text."""
 
 
 class Qwen2MoeForTokenClassification(ForTokenClassification, Qwen2MoePreTrainedModel):
-    body_class = Qwen2MoeModel
+    """The decoder with a label for each token."""

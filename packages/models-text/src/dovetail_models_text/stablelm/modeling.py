@@ -96,12 +96,12 @@ class StableLmModel(LlamaModel, StableLmPreTrainedModel):
 
 
 class StableLmForCausalLM(ForCausalLM, StableLmPreTrainedModel):
-    body_class = StableLmModel
+    """The decoder with next-token logits."""
 
 
 class StableLmForSequenceClassification(ForSequenceClassification, StableLmPreTrainedModel):
-    body_class = StableLmModel
+    """The decoder with a label for each text."""
 
 
 class StableLmForTokenClassification(ForTokenClassification, StableLmPreTrainedModel):
-    body_class = StableLmModel
+    """The decoder with a label for each token."""

@@ -71,12 +71,12 @@ class Starcoder2Model(LlamaModel, Starcoder2PreTrainedModel):
 
 
 class Starcoder2ForCausalLM(ForCausalLM, Starcoder2PreTrainedModel):
-    body_class = Starcoder2Model
+    """The decoder with next-token logits."""
 
 
 class Starcoder2ForSequenceClassification(ForSequenceClassification, Starcoder2PreTrainedModel):
-    body_class = Starcoder2Model
+    """The decoder with a label for each text."""
 
 
 class Starcoder2ForTokenClassification(ForTokenClassification, Starcoder2PreTrainedModel):
-    body_class = Starcoder2Model
+    """The decoder with a label for each token."""
