@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ONEDNN_MIN_WEIGHTS = 1 << 17  # below this the call costs more than it saves
+ONEDNN_MIN_WEIGHTS = 1 << 16  # below this the call costs more than it saves
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
