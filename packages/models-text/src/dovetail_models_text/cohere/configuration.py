@@ -24,6 +24,7 @@ class CohereConfig(DecoderConfig):
     """
 
     model_type: ClassVar[str] = "cohere"
+    rope_interleaved: ClassVar[bool] = True
 
     vocab_size: Size = 256000
     hidden_size: Size = 8192

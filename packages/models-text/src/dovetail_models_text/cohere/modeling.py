@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dovetail.context import Context
 from dovetail.heads import ForCausalLM
 from dovetail.layers.norms import HeadNorm
-from dovetail.layers.rotary import RotaryEmbedding, apply_rotary, rotate_interleaved
+from dovetail.layers.rotary import apply_rotary, rotate_interleaved
 from dovetail_models_text.cohere.configuration import CohereConfig
 from dovetail_models_text.llama.modeling import (
     LlamaAttention,
@@ -70,16 +70,6 @@ class CohereModel(LlamaModel, CoherePreTrainedModel):
     """The decoder without a head."""
 
     layer_class = CohereDecoderLayer
-
-    @staticmethod
-    def make_rotary(config: Any) -> RotaryEmbedding:
-        return RotaryEmbedding(
-            config.head_dim,
-            config.rope_theta,
-            config.max_position_embeddings,
-            config.rope_scaling,
-            interleaved=True,
-        )
 
 
 class CohereForCausalLM(ForCausalLM, CoherePreTrainedModel):

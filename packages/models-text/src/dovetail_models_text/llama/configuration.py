@@ -26,6 +26,7 @@ class DecoderConfig(PretrainedConfig):
     attention_bias: ClassVar[bool] = False
     qkv_bias: ClassVar[bool] = False
     mlp_bias: ClassVar[bool] = False
+    rope_interleaved: ClassVar[bool] = False
     rope_scaling: ClassVar[dict[str, Any] | None] = None
     head_dim: ClassVar[int | None] = None
 

@@ -145,10 +145,14 @@ class LlamaModel(LlamaPreTrainedModel):
         self.post_init()
 
     @staticmethod
-    def make_rotary(config: Any) -> RotaryEmbedding:
-        """What turns positions into angles."""
+    def make_rotary(config: Any, **scaling: Any) -> RotaryEmbedding:
+        """What turns positions into angles; `scaling` is what the config's own may leave out."""
         return RotaryEmbedding(
-            config.head_dim, config.rope_theta, config.max_position_embeddings, config.rope_scaling
+            int(config.head_dim * getattr(config, "partial_rotary_factor", 1.0)),
+            config.rope_theta,
+            config.max_position_embeddings,
+            config.rope_scaling and scaling | config.rope_scaling,
+            config.rope_interleaved,
         )
 
     @backbone

@@ -80,14 +80,9 @@ class Phi3Model(LlamaModel, Phi3PreTrainedModel):
     layer_class = Phi3DecoderLayer
 
     @staticmethod
-    def make_rotary(config: Any) -> RotaryEmbedding:
-        scaling = config.rope_scaling
-        if scaling is not None:
-            original = config.original_max_position_embeddings
-            scaling = {"original_max_position_embeddings": original} | scaling
-        return RotaryEmbedding(
-            config.head_dim, config.rope_theta, config.max_position_embeddings, scaling
-        )
+    def make_rotary(config: Any, **scaling: Any) -> RotaryEmbedding:
+        scaling["original_max_position_embeddings"] = config.original_max_position_embeddings
+        return LlamaModel.make_rotary(config, **scaling)
 
 
 class Phi3ForCausalLM(ForCausalLM, Phi3PreTrainedModel):
@@ -128,4 +123,5 @@ class Phi3ForSequenceClassification(ForSequenceClassification, Phi3PreTrainedMod
 
 class Phi3ForTokenClassification(ForTokenClassification, Phi3PreTrainedModel):
     """The decoder with a label for each token."""
+
     classifier_name = "classifier"

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from dovetail.context import Context
 from dovetail.heads import ForCausalLM, ForSequenceClassification, ForTokenClassification
-from dovetail.layers.rotary import RotaryEmbedding
 from dovetail_models_text.llama.modeling import (
     LlamaAttention,
     LlamaDecoderLayer,
@@ -84,15 +83,6 @@ class StableLmModel(LlamaModel, StableLmPreTrainedModel):
     """The decoder without a head."""
 
     layer_class = StableLmDecoderLayer
-
-    @staticmethod
-    def make_rotary(config: Any) -> RotaryEmbedding:
-        return RotaryEmbedding(
-            int(config.head_dim * config.partial_rotary_factor),
-            config.rope_theta,
-            config.max_position_embeddings,
-            config.rope_scaling,
-        )
 
 
 class StableLmForCausalLM(ForCausalLM, StableLmPreTrainedModel):
