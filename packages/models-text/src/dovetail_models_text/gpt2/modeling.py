@@ -151,16 +151,28 @@ class GPT2PreTrainedModel(PreTrainedModel):
 
 
 class GPT2Model(GPT2PreTrainedModel):
-    """The decoder without a head."""
+    """The decoder without a head; relatives replace `block_class` and what makes positions."""
 
-    def __init__(self, config: GPT2Config) -> None:
+    block_class: ClassVar[type[nn.Module]] = GPT2Block
+
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
-        self.wpe = nn.Embedding(config.n_positions, config.n_embd)
+        self.wte = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.build_positions()
         self.drop = nn.Dropout(config.embd_pdrop)
-        self.h = nn.ModuleList(GPT2Block(config, index) for index in range(config.n_layer))
-        self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.h = nn.ModuleList(
+            self.block_class(config, index) for index in range(config.num_hidden_layers)
+        )
+        self.ln_f = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
         self.post_init()
+
+    def build_positions(self) -> None:
+        """Create what `place` uses."""
+        self.wpe = nn.Embedding(self.config.max_position_embeddings, self.config.hidden_size)
+
+    def place(self, tokens: Tensor, context: Context) -> Tensor:
+        """Embedded `tokens` (B, T, D) with their positions."""
+        return tokens + self.wpe(context.position_ids)
 
     def _prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
         for layer, heads in heads_to_prune.items():
@@ -197,7 +209,7 @@ class GPT2Model(GPT2PreTrainedModel):
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=encoder_attention_mask,
         )
-        hidden_states = tokens + self.wpe(context.position_ids)
+        hidden_states = self.place(tokens, context)
         if token_type_ids is not None:
             hidden_states = hidden_states + self.wte(token_type_ids)
         hidden_states = self.ln_f(self.run_layers(self.h, self.drop(hidden_states), context))

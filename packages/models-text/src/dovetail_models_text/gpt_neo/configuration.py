@@ -66,6 +66,11 @@ class GPTNeoConfig(PretrainedConfig):
             raise ConfigError(f"attention_types names {unknown}; kinds are {', '.join(KINDS)}.")
 
     @property
+    def embd_pdrop(self) -> float:
+        """`embed_dropout`, by GPT-2's name."""
+        return self.embed_dropout
+
+    @property
     def layer_windows(self) -> list[int | None]:
         """The window of each layer."""
         return [self.window_size if kind == "local" else None for kind in self.attention_layers]

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from dovetail.caches import Cache
 from dovetail.context import Context
 from dovetail.heads import (
     ForCausalLM,
@@ -19,8 +18,7 @@ from dovetail.layers.activations import activation
 from dovetail.layers.attention import split_heads
 from dovetail.layers.projections import Linear
 from dovetail.modeling import PreTrainedModel
-from dovetail.outputs import BaseModelOutputWithPastAndCrossAttentions
-from dovetail.recording import Recorder, backbone
+from dovetail_models_text.gpt2.modeling import GPT2Model
 from dovetail_models_text.gpt_neo.configuration import GPTNeoConfig
 
 
@@ -95,49 +93,11 @@ class GPTNeoPreTrainedModel(PreTrainedModel):
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"attn\.attention\.(masked_)?bias$"]
 
 
-class GPTNeoModel(GPTNeoPreTrainedModel):
+class GPTNeoModel(GPTNeoPreTrainedModel, GPT2Model):
     """The decoder without a head."""
 
-    def __init__(self, config: GPTNeoConfig) -> None:
-        super().__init__(config)
-        self.wte = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.wpe = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.drop = nn.Dropout(config.embed_dropout)
-        self.h = nn.ModuleList(GPTNeoBlock(config, index) for index in range(config.num_layers))
-        self.ln_f = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
-        self.post_init()
-
-    @backbone
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        head_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        use_cache: bool | None = None,
-        cache_position: Tensor | None = None,
-        recorder: Recorder | None = None,
-    ) -> BaseModelOutputWithPastAndCrossAttentions:
-        """Hidden states (B, T, D); segments (`token_type_ids`) are embedded like tokens."""
-        tokens = self.embed(input_ids, inputs_embeds)
-        context = self.decoder_context(
-            tokens,
-            attention_mask,
-            past_key_values=past_key_values,
-            use_cache=use_cache,
-            cache_position=cache_position,
-            position_ids=position_ids,
-            recorder=recorder,
-            head_mask=head_mask,
-        )
-        hidden_states = tokens + self.wpe(context.position_ids)
-        if token_type_ids is not None:
-            hidden_states = hidden_states + self.wte(token_type_ids)
-        hidden_states = self.ln_f(self.run_layers(self.h, self.drop(hidden_states), context))
-        return BaseModelOutputWithPastAndCrossAttentions(hidden_states, context.next_cache)
+    block_class = GPTNeoBlock
+    _prune_heads = PreTrainedModel._prune_heads
 
 
 class GPTNeoForCausalLM(ForCausalLM, GPTNeoPreTrainedModel):

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from dovetail.caches import Cache
 from dovetail.context import Context
 from dovetail.heads import ForCausalLM, ForQuestionAnswering, ForSequenceClassification
 from dovetail.layers.activations import activation
@@ -18,8 +17,7 @@ from dovetail.layers.attention import split_heads
 from dovetail.layers.projections import Linear
 from dovetail.layers.rotary import RotaryEmbedding, apply_rotary, rotate_interleaved
 from dovetail.modeling import PreTrainedModel
-from dovetail.outputs import BaseModelOutputWithPast
-from dovetail.recording import Recorder, backbone
+from dovetail_models_text.gpt2.modeling import GPT2Model
 from dovetail_models_text.gptj.configuration import GPTJConfig
 
 
@@ -85,50 +83,20 @@ class GPTJPreTrainedModel(PreTrainedModel):
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"attn\.(masked_)?bias$"]
 
 
-class GPTJModel(GPTJPreTrainedModel):
+class GPTJModel(GPTJPreTrainedModel, GPT2Model):
     """The decoder without a head."""
 
-    def __init__(self, config: GPTJConfig) -> None:
-        super().__init__(config)
-        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
-        self.drop = nn.Dropout(config.embd_pdrop)
-        self.h = nn.ModuleList(GPTJBlock(config, index) for index in range(config.n_layer))
-        self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+    block_class = GPTJBlock
+    _prune_heads = PreTrainedModel._prune_heads
+
+    def build_positions(self) -> None:
+        config = self.config
         width = config.rotary_dim or config.n_embd // config.n_head
         self.rotary_emb = RotaryEmbedding(width, limit=config.n_positions, interleaved=True)
-        self.post_init()
 
-    @backbone
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        use_cache: bool | None = None,
-        cache_position: Tensor | None = None,
-        recorder: Recorder | None = None,
-    ) -> BaseModelOutputWithPast:
-        """Hidden states (B, T, D); segments (`token_type_ids`) are embedded like tokens."""
-        hidden_states = self.embed(input_ids, inputs_embeds)
-        context = self.decoder_context(
-            hidden_states,
-            attention_mask,
-            past_key_values=past_key_values,
-            use_cache=use_cache,
-            cache_position=cache_position,
-            position_ids=position_ids,
-            recorder=recorder,
-            head_mask=head_mask,
-        )
-        context.rotary = self.rotary_emb(hidden_states, context.position_ids)
-        if token_type_ids is not None:
-            hidden_states = hidden_states + self.wte(token_type_ids)
-        hidden_states = self.ln_f(self.run_layers(self.h, self.drop(hidden_states), context))
-        return BaseModelOutputWithPast(hidden_states, context.next_cache)
+    def place(self, tokens: Tensor, context: Context) -> Tensor:
+        context.rotary = self.rotary_emb(tokens, context.position_ids)
+        return tokens
 
 
 class GPTJForCausalLM(ForCausalLM, GPTJPreTrainedModel):
