@@ -412,6 +412,7 @@ class TestDevices:
         assert equal_states(TinyForCausalLM.from_pretrained(tmp_path / "again"), tiny())
 
     def test_disk_needs_a_folder(self, saved: Path) -> None:
+        pytest.importorskip("accelerate")
         with pytest.raises(ValueError, match="offload_folder"):
             TinyForCausalLM.from_pretrained(saved, device_map={"model": "cpu", "lm_head": "disk"})
 
