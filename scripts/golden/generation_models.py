@@ -1,4 +1,5 @@
-"""Writes what the reference library's ``generate`` does with tiny Llama, GPT-2 and T5 models.
+"""Writes what the reference library's ``generate`` does with tiny Llama, GPT-2, T5 and BART
+models.
 
 Runs in the reference library's environment: ``python scripts/golden/generation_models.py FILE``.
 Weights come from their names, 1.5 times as large as usual so that texts vary.
@@ -35,6 +36,18 @@ MODELS: dict[str, dict[str, Any]] = {
         "num_heads": 4,
         "decoder_start_token_id": 0,
     },
+    "BartForConditionalGeneration": {
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "max_position_embeddings": 64,
+        "decoder_start_token_id": 7,
+        "forced_eos_token_id": None,
+    },
 }
 SCORED = {"return_dict_in_generate": True, "output_scores": True}
 CASES: dict[str, dict[str, Any]] = {
@@ -56,6 +69,30 @@ CASES: dict[str, dict[str, Any]] = {
     "embeddings": {"max_new_tokens": 6, "embedded": True},
     "embeddings, total length": {"max_length": 12, "embedded": True},
     "embeddings, beams": {"max_new_tokens": 6, "num_beams": 2, "embedded": True},
+    "groups": {
+        "max_new_tokens": 10,
+        "num_beams": 4,
+        "num_beam_groups": 2,
+        "diversity_penalty": 0.6,
+        "num_return_sequences": 3,
+        **SCORED,
+    },
+    "single beams apart": {
+        "max_new_tokens": 8,
+        "num_beams": 3,
+        "num_beam_groups": 3,
+        "diversity_penalty": 2.0,
+        "repetition_penalty": 1.2,
+        "num_return_sequences": 3,
+    },
+    "contrastive": {"max_new_tokens": 10, "penalty_alpha": 0.6, "top_k": 4},
+    "contrastive, penalized": {
+        "max_new_tokens": 8,
+        "penalty_alpha": 0.8,
+        "top_k": 6,
+        "repetition_penalty": 1.3,
+        "eos_token_id": None,
+    },
     "forced": {"max_new_tokens": 8, "forced_bos_token_id": 12, "min_new_tokens": 4},
 }
 SEQ2SEQ = {

@@ -144,9 +144,17 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "'assistant_generation'|'assisted_generation'.*Available",
     ),
     "prompt lookup": ({"prompt_lookup_num_tokens": 2}, "asked for by prompt_lookup_num_tokens=2"),
-    "contrastive search": (
-        {"penalty_alpha": 0.6, "top_k": 4},
-        "'contrastive_search' .asked for by penalty_alpha=0.6, top_k=4. is not available",
+    "contrastive search without cache": (
+        {"penalty_alpha": 0.6, "top_k": 4, "use_cache": False},
+        "contrastive search needs use_cache=True",
+    ),
+    "contrastive search in a fixed cache": (
+        {"penalty_alpha": 0.6, "top_k": 4, "cache_implementation": "static"},
+        "cache_implementation='static'.*leave it out",
+    ),
+    "contrastive search of one": (
+        {"custom_generate": "contrastive_search", "penalty_alpha": 0.6, "top_k": 1},
+        "top_k of at least 2",
     ),
     "assistant and beams": (
         {"assistant_model": 1, "num_beams": 2},

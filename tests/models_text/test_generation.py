@@ -1,4 +1,4 @@
-"""``generate`` with Llama, GPT-2 and T5: equal to the reference, and to itself by every route."""
+"""``generate`` with Llama, GPT-2, T5 and BART: equal to the reference, and to itself anyhow."""
 
 from __future__ import annotations
 
@@ -185,6 +185,25 @@ def test_everything_is_recorded_on_request() -> None:
         assert [layer.shape for layer in own] == [(6, 4, 1, step + 1)] * 2
         assert [layer.shape for layer in cross] == [(6, 4, 1, 7)] * 2
         assert [layer.shape for layer in result.decoder_hidden_states[step]] == [(6, 1, 32)] * 3
+
+
+def test_groups_of_beams_say_which_rows_they_followed() -> None:
+    model = build("LlamaForCausalLM")
+    ids, mask = ragged(model)
+    result = model.generate(
+        ids,
+        attention_mask=mask,
+        max_new_tokens=6,
+        num_beams=4,
+        num_beam_groups=2,
+        diversity_penalty=0.0001,
+        num_return_sequences=4,
+        length_penalty=0.0,
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
+    steps = model.compute_transition_scores(result.sequences, result.scores, result.beam_indices)
+    assert torch.allclose(steps.sum(-1), result.sequences_scores, atol=1e-3)
 
 
 def test_a_row_that_a_criterion_stops_stays_open_until_all_stop() -> None:

@@ -52,6 +52,10 @@ def dovetail_generation_strategies() -> list[StrategyDeclaration]:
     return [
         StrategyDeclaration("beam_sample", f"{STRATEGIES}.beam_search:BeamSearch"),
         StrategyDeclaration("beam_search", f"{STRATEGIES}.beam_search:BeamSearch"),
+        StrategyDeclaration(
+            "contrastive_search", f"{STRATEGIES}.contrastive_search:ContrastiveSearch"
+        ),
         StrategyDeclaration("greedy_search", f"{STRATEGIES}.sampling:Sampling"),
+        StrategyDeclaration("group_beam_search", f"{STRATEGIES}.group_beam_search:GroupBeamSearch"),
         StrategyDeclaration("sample", f"{STRATEGIES}.sampling:Sampling"),
     ]

@@ -173,6 +173,11 @@ class BeamSearchScorer(BeamScorer):
         """Whether every prompt is finished."""
         return all(self._done)
 
+    def row(self, row: int, group_index: int) -> int:
+        """Where row `row` of one group stands among the rows of all groups."""
+        prompt, beam = divmod(row, self.group_size)
+        return prompt * self.num_beams + group_index * self.group_size + beam
+
     def process(  # type: ignore[override]
         self,
         input_ids: Tensor,
@@ -253,7 +258,9 @@ class BeamSearchScorer(BeamScorer):
                 if len(going_on) == self.group_size:
                     break
             elif rank < self.group_size:
-                path = None if beam_indices is None else (*beam_indices[row], row)
+                path = None
+                if beam_indices is not None:
+                    path = (*beam_indices[row], self.row(row, index % self.num_beam_groups))
                 hypotheses.add(input_ids[row].clone(), score, length - prompt_length, path)
         if len(going_on) < self.group_size:
             raise GenerationError(

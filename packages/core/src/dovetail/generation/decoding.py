@@ -107,20 +107,34 @@ class Decoding:
         """The tokens so far (B, T)."""
         return self.tokens.ids
 
-    def next_logits(self) -> Tensor:
-        """Run the model on what is new; return float32 logits (B, V) of the next token."""
-        model, kwargs = self.model, self.model_kwargs
-        inputs = model.prepare_inputs_for_generation(self.ids, **kwargs)
-        output = model(**inputs, **self._flags, return_dict=True)
-        self.model_kwargs = model._update_model_kwargs_for_generation(
-            output, kwargs, is_encoder_decoder=self.is_encoder_decoder
+    def forward(
+        self, ids: Tensor, model_kwargs: dict[str, Any], **further: Any
+    ) -> tuple[ModelOutput, dict[str, Any]]:
+        """Run the model on what is new in `ids` (B, T), with `further` arguments; return its output
+        and the arguments for the token after that.
+        """
+        inputs = self.model.prepare_inputs_for_generation(ids, **model_kwargs)
+        output = self.model(**{**inputs, **self._flags, **further}, return_dict=True)
+        model_kwargs = self.model._update_model_kwargs_for_generation(
+            output, model_kwargs, is_encoder_decoder=self.is_encoder_decoder
         )
+        return output, model_kwargs
+
+    def note(self, output: ModelOutput, logits: Tensor | None = None) -> None:
+        """Keep of one step what the caller wants to see: attentions, hidden states, and the
+        `logits` (B, V).
+        """
         if self._flags:
             self.records.note(output, self.is_encoder_decoder)
+        if self.records.logits is not None and logits is not None:
+            self.records.logits.append(logits)
+
+    def next_logits(self) -> Tensor:
+        """Run the model on what is new; return float32 logits (B, V) of the next token."""
+        output, self.model_kwargs = self.forward(self.ids, self.model_kwargs)
         # A kept row must not hold on to the logits of the whole prompt.
         logits = output.logits[:, -1].to(self.ids.device, torch.float32, copy=self._keep_logits)
-        if self.records.logits is not None:
-            self.records.logits.append(logits)
+        self.note(output, logits)
         return logits
 
     def processed(self, logits: Tensor, **kwargs: Any) -> Tensor:

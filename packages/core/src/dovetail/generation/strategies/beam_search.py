@@ -88,7 +88,7 @@ class BeamSearch(Strategy):
         return self._result(decoding, scorer, beam_scores, chosen, paths)
 
     @staticmethod
-    def _scorer(decoding: Decoding, batch: int) -> BeamSearchScorer:
+    def _scorer(decoding: Decoding, batch: int, groups: int = 1) -> BeamSearchScorer:
         config = decoding.config
         return BeamSearchScorer(
             batch_size=batch,
@@ -97,6 +97,7 @@ class BeamSearch(Strategy):
             length_penalty=config.length_penalty,
             do_early_stopping=config.early_stopping,
             num_beam_hyps_to_keep=config.num_return_sequences,
+            num_beam_groups=groups,
             max_length=decoding.stopping.max_length,
         )
 
@@ -104,10 +105,11 @@ class BeamSearch(Strategy):
     def _candidates(
         totals: Tensor, vocabulary: int, decoding: Decoding
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores, tokens and beams (B, N), best first: enough that every beam can go on though all
-        end tokens are among them.
+        """Scores, tokens and beams (B, N), best first, of `totals` (B, beams * V): enough that
+        every beam can go on though all end tokens are among them.
         """
-        count = min(max(2, 1 + len(decoding.ends)) * decoding.config.num_beams, totals.shape[-1])
+        beams = totals.shape[-1] // vocabulary
+        count = min(max(2, 1 + len(decoding.ends)) * beams, totals.shape[-1])
         if decoding.config.do_sample:
             drawn = draw(totals, count)
             scores, order = totals.gather(-1, drawn).sort(descending=True, dim=1)
