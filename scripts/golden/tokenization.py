@@ -18,6 +18,7 @@ import sentencepiece
 import tiktoken
 import transformers
 from cases import ROOT
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers.convert_slow_tokenizer import TikTokenConverter
 from transformers.utils import get_json_schema
@@ -299,8 +300,19 @@ def make_vocabularies(folder: Path) -> None:
                 model_prefix=str(folder / name), **common, **options
             )
             (folder / f"{name}.vocab").unlink()
+            forget_paths(folder / f"{name}.model")
     corpus.unlink()
     rules.unlink()
+
+
+def forget_paths(model: Path) -> None:
+    """Take out of a model file where on this machine it was trained."""
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(model.read_bytes())
+    for field in ("input", "model_prefix"):
+        proto.trainer_spec.ClearField(field)
+    proto.normalizer_spec.ClearField("normalization_rule_tsv")
+    model.write_bytes(proto.SerializeToString())
 
 
 def make_wordpiece(folder: Path) -> None:
