@@ -328,6 +328,8 @@ from dovetail_models_text.marian.modeling import MarianForCausalLM as MarianForC
 from dovetail_models_text.marian.modeling import MarianMTModel as MarianMTModel
 from dovetail_models_text.marian.modeling import MarianModel as MarianModel
 from dovetail_models_text.marian.modeling import MarianPreTrainedModel as MarianPreTrainedModel
+from dovetail_models_text.marian.tokenization import MarianTokenizer as MarianTokenizer
+from dovetail_models_text.marian.tokenization import MarianTokenizer as MarianTokenizerFast
 from dovetail_models_text.mbart.configuration import MBartConfig as MBartConfig
 from dovetail_models_text.mbart.modeling import MBartForCausalLM as MBartForCausalLM
 from dovetail_models_text.mbart.modeling import MBartForConditionalGeneration as MBartForConditionalGeneration

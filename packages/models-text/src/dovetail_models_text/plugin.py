@@ -162,6 +162,7 @@ def dovetail_models() -> list[ModelDeclaration]:
                 "AutoModelForSeq2SeqLM": "MarianMTModel",
                 "AutoModelWithLMHead": "MarianMTModel",
             },
+            tokenizer="MarianTokenizer",
         ),
         family(
             "mbart",
