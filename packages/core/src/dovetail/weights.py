@@ -175,28 +175,23 @@ class SafetensorsFile:
         return torch.frombuffer(memory, dtype=entry.dtype).view(entry.shape)
 
     def has_nan(self, name: str) -> bool:
-        """Whether a tensor holds a NaN; its pages are given back as soon as they were seen."""
+        """Whether a tensor holds a NaN; read through a small buffer, so that nothing stays mapped
+        and no page has to be faulted in."""
         entry = self.entries[name]
         if not entry.dtype.is_floating_point:
             return False
         first, last = self.data_start + entry.begin, self.data_start + entry.end
-        return any(
-            self._piece_has_nan(entry.dtype, start, min(start + PIECE_BYTES, last))
-            for start in range(first, last, PIECE_BYTES)
-        )
-
-    def _piece_has_nan(self, dtype: torch.dtype, start: int, end: int) -> bool:
-        count = (end - start) // dtype.itemsize
-        found = has_nan(torch.frombuffer(self._view, dtype=dtype, count=count, offset=start))
-        if hasattr(self._view, "madvise"):
-            page = start - start % mmap.PAGESIZE
-            self._view.madvise(mmap.MADV_DONTNEED, page, end - page)
-        return found
+        for start in range(first, last, PIECE_BYTES):
+            piece = self._scratch[: min(PIECE_BYTES, last - start)]
+            self._file.seek(start)
+            self._read(memoryview(piece.numpy()))
+            if has_nan(piece.view(entry.dtype)):
+                return True
+        return False
 
     @cached_property
-    def _view(self) -> mmap.mmap:
-        """A second map of the file, for looking through it; torch wants it to be writable."""
-        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
+    def _scratch(self) -> Tensor:
+        return torch.empty(PIECE_BYTES, dtype=torch.uint8)
 
     def _read(self, target: memoryview) -> None:
         while target:
