@@ -7,6 +7,7 @@ Weights come from their names, 1.5 times as large as usual so that texts vary.
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "encoder_ffn_dim": 64,
         "decoder_ffn_dim": 64,
         "max_position_embeddings": 64,
-        "decoder_start_token_id": 7,
+        "decoder_start_token_id": 2,
         "forced_eos_token_id": None,
     },
 }
@@ -93,6 +94,23 @@ CASES: dict[str, dict[str, Any]] = {
         "repetition_penalty": 1.3,
         "eos_token_id": None,
     },
+    "prompt lookup": {"max_new_tokens": 12, "prompt_lookup_num_tokens": 4, "single": True},
+    "prompt lookup, drawn": {
+        "max_new_tokens": 12,
+        "prompt_lookup_num_tokens": 3,
+        "do_sample": True,
+        "eos_token_id": 3,
+        "top_k": 2,
+        "single": True,
+    },
+    "assisted": {"max_new_tokens": 12, "drafted": 0.97, "eos_token_id": None},
+    "assisted, drawn": {
+        "max_new_tokens": 12,
+        "drafted": 0.97,
+        "do_sample": True,
+        "temperature": 0.7,
+        "eos_token_id": None,
+    },
     "forced": {"max_new_tokens": 8, "forced_bos_token_id": 12, "min_new_tokens": 4},
 }
 SEQ2SEQ = {
@@ -120,11 +138,25 @@ def ragged(left: bool) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, mask
 
 
+def draft(model: Any, share: float) -> Any:
+    """A model a little different: the same with its body's weights times `share`."""
+    assistant = copy.deepcopy(model)
+    for name, tensor in assistant.state_dict().items():
+        if "norm" not in name and "ln_" not in name:
+            tensor.mul_(share)
+    return assistant
+
+
 def run(model: Any, options: dict[str, Any]) -> dict[str, Any]:
     """What comes out of one case."""
     seq2seq = model.config.is_encoder_decoder
     ids, mask = ragged(left=not seq2seq)
     options = {"attention_mask": mask, **options}
+    share = options.pop("drafted", None)
+    if options.pop("single", share is not None):
+        ids, options["attention_mask"] = ids[:1], mask[:1]
+    if share is not None:
+        options["assistant_model"] = draft(model, share)
     if options.pop("embedded", False):
         options["inputs_embeds"] = model.get_input_embeddings()(ids)
     else:

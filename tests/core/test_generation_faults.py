@@ -139,22 +139,23 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"max_length": None, "eos_token_id": None, "num_beams": 2},
         "beam search has no end",
     ),
-    "assistant": (
-        {"assistant_model": 1},
-        "'assistant_generation'|'assisted_generation'.*Available",
+    "assistant": ({"assistant_model": 1}, "assistant_model is a int"),
+    "assistance to two": (
+        {"prompt_lookup_num_tokens": 2, "inputs": PROMPT.expand(2, -1)},
+        "the batch has 2 prompts",
     ),
-    "prompt lookup": ({"prompt_lookup_num_tokens": 2}, "asked for by prompt_lookup_num_tokens=2"),
-    "contrastive search without cache": (
-        {"penalty_alpha": 0.6, "top_k": 4, "use_cache": False},
-        "contrastive search needs use_cache=True",
+    "assistance without cache": (
+        {"prompt_lookup_num_tokens": 2, "use_cache": False},
+        "use_cache=False.*needs use_cache=True",
     ),
-    "contrastive search in a fixed cache": (
-        {"penalty_alpha": 0.6, "top_k": 4, "cache_implementation": "static"},
-        "cache_implementation='static'.*leave it out",
+    "assistance in a fixed cache": (
+        {"prompt_lookup_num_tokens": 2, "cache_implementation": "static"},
+        "a dynamic cache",
     ),
-    "contrastive search of one": (
-        {"custom_generate": "contrastive_search", "penalty_alpha": 0.6, "top_k": 1},
-        "top_k of at least 2",
+    "assistance by nobody": ({"custom_generate": "assisted_generation"}, "nothing to assist it"),
+    "assistant of another vocabulary": (
+        {"assistant_model": Bigram(BigramConfig(vocab_size=9))},
+        "writes 9 tokens and the model 12",
     ),
     "assistant and beams": (
         {"assistant_model": 1, "num_beams": 2},

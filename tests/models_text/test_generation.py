@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,26 @@ def ragged(model: Any) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
+@torch.no_grad()
+def draft(model: Any, share: float) -> Any:
+    """A model a little different: the same with its body's weights times `share`."""
+    assistant = copy.deepcopy(model)
+    for name, tensor in assistant.state_dict().items():
+        if "norm" not in name and "ln_" not in name:
+            tensor.mul_(share)
+    return assistant
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['model']}-{case['case']}")
 def test_tokens_and_scores_equal_the_reference(case: dict[str, Any]) -> None:
     model = build(case["model"])
     ids, mask = ragged(model)
     options = {"attention_mask": mask, **case["options"]}
+    share = options.pop("drafted", None)
+    if options.pop("single", share is not None):
+        ids, options["attention_mask"] = ids[:1], mask[:1]
+    if share is not None:
+        options["assistant_model"] = draft(model, share)
     if options.pop("embedded", False):
         options["inputs_embeds"] = model.get_input_embeddings()(ids)
     else:
@@ -204,6 +220,39 @@ def test_groups_of_beams_say_which_rows_they_followed() -> None:
     )
     steps = model.compute_transition_scores(result.sequences, result.scores, result.beam_indices)
     assert torch.allclose(steps.sum(-1), result.sequences_scores, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("assistance", ["lookup", "draft", "itself"])
+def test_assistance_changes_neither_text_nor_records(name: str, assistance: str) -> None:
+    model = build(name)
+    ids = torch.from_numpy(seeded.integers("repetitive prompt", (1, 4), 8, 64)).repeat(1, 3)
+    options: dict[str, Any] = {"max_new_tokens": 14, "return_dict_in_generate": True}
+    for flag in ("output_scores", "output_logits", "output_attentions", "output_hidden_states"):
+        options[flag] = True
+    plain = model.generate(ids, **options)
+    if assistance == "lookup":
+        options["prompt_lookup_num_tokens"] = 3
+    else:
+        options["assistant_model"] = draft(model, 0.97) if assistance == "draft" else build(name)
+        options["assistant_model"].generation_config.num_assistant_tokens_schedule = "heuristic"
+    assisted = model.generate(ids, **options)
+    assert torch.equal(assisted.sequences, plain.sequences)
+    for expected, found in zip(flat(plain), flat(assisted), strict=True):
+        assert torch.allclose(expected, found, atol=1e-4)
+
+
+def flat(result: Any) -> list[Tensor]:
+    """All tensors of an output but its cache's."""
+    records = [value for name, value in result.items() if name != "past_key_values"]
+    tensors = []
+    while records:
+        entry = records.pop()
+        if isinstance(entry, Tensor):
+            tensors.append(entry)
+        else:
+            records.extend(entry)
+    return tensors
 
 
 def test_a_row_that_a_criterion_stops_stays_open_until_all_stop() -> None:

@@ -50,6 +50,7 @@ def dovetail_commands() -> list[CommandDeclaration]:
 def dovetail_generation_strategies() -> list[StrategyDeclaration]:
     """The ways to generate that need no other package."""
     return [
+        StrategyDeclaration("assisted_generation", f"{STRATEGIES}.assisted:AssistedGeneration"),
         StrategyDeclaration("beam_sample", f"{STRATEGIES}.beam_search:BeamSearch"),
         StrategyDeclaration("beam_search", f"{STRATEGIES}.beam_search:BeamSearch"),
         StrategyDeclaration(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dovetail.generation import outputs
 from dovetail.generation.configuration import GenerationConfig, end_tokens
+from dovetail.generation.inputs import Prompt
 from dovetail.generation.processors.base import LogitsProcessorList
 from dovetail.generation.stopping import StoppingCriteriaList
 from dovetail.generation.streamers import BaseStreamer
@@ -73,7 +74,7 @@ class Records:
 @dataclass
 class Decoding:
     """One call of ``generate``, prepared: the model, its inputs and the rules; `arguments` are
-    those that one strategy takes.
+    those that one strategy takes, `prompt` what it all began with.
 
     `rows` is the number of rows (prompts times beams or returned sequences), `prompt_length` the
     tokens before the first new one.
@@ -88,6 +89,7 @@ class Decoding:
     streamer: BaseStreamer | None = None
     synced_gpus: bool = False
     arguments: dict[str, Any] = field(default_factory=dict)
+    prompt: Prompt | None = None
 
     def __post_init__(self) -> None:
         self.is_encoder_decoder: bool = self.model.config.is_encoder_decoder

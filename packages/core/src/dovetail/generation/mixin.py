@@ -95,6 +95,7 @@ class GenerationMixin:
         arguments |= {name: model_kwargs.pop(name) for name in own}
         prompts.check_model_kwargs(self, model_kwargs)
         prompt, model_kwargs = self._prepare_prompt(inputs, config, model_kwargs)
+        strategy.check_prompt(self, prompt, arguments)
         settle_lengths(config, prompt.length, prompt.embedded, kwargs.get("max_length") is not None)
         request = ProcessorRequest(config, prompt.length, prompt.source, prefix_allowed_tokens_fn)
         processors = make_processors(request, logits_processor)
@@ -111,6 +112,7 @@ class GenerationMixin:
             streamer=streamer,
             synced_gpus=bool(synced_gpus),
             arguments={"tokenizer": tokenizer, **arguments},
+            prompt=prompt,
         )
         with decoding.streaming():
             return strategy.run(decoding)

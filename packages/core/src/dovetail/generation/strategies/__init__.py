@@ -17,6 +17,7 @@ from dovetail import registry
 from dovetail.errors import GenerationError, UnknownNameError, near_matches
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.decoding import Decoding
+from dovetail.generation.inputs import Prompt
 from dovetail.outputs import ModelOutput
 
 ASKED_BY: Mapping[str, tuple[str, ...]] = {
@@ -61,6 +62,11 @@ class Strategy(ABC):
                 f"a streamer follows one text as it grows, and {type(self).__name__} changes it: "
                 "set num_beams=1, or pass no streamer"
             )
+
+    def check_prompt(  # noqa: B027 - most take any
+        self, model: Any, prompt: Prompt, arguments: Mapping[str, Any]
+    ) -> None:
+        """Raise `GenerationError` for a model or prompt that this strategy cannot work with."""
 
     def rows_per_prompt(self, config: GenerationConfig) -> int:
         """How many rows of the batch each prompt becomes."""
