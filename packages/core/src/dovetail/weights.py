@@ -184,7 +184,7 @@ class SafetensorsFile:
         for start in range(first, last, PIECE_BYTES):
             piece = self._scratch[: min(PIECE_BYTES, last - start)]
             self._file.seek(start)
-            self._read(memoryview(piece.numpy()))
+            self._read(piece.numpy().data)
             if has_nan(piece.view(entry.dtype)):
                 return True
         return False
