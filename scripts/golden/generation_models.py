@@ -113,10 +113,23 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "forced": {"max_new_tokens": 8, "forced_bos_token_id": 12, "min_new_tokens": 4},
 }
+DECODERS: dict[str, dict[str, Any]] = {
+    "low layers": {"max_new_tokens": 10, "dola_layers": "low", "repetition_penalty": 1.2},
+    "high layers": {"max_new_tokens": 10, "dola_layers": "high", "eos_token_id": None},
+    "a layer, drawn": {"max_new_tokens": 10, "dola_layers": [1], "do_sample": True},
+    "guided": {"max_new_tokens": 10, "guidance_scale": 1.7, "eos_token_id": None},
+    "guided away": {
+        "max_new_tokens": 10,
+        "guidance_scale": 2.5,
+        "negative_prompt_ids": [[9, 11, 12], [0, 13, 14], [8, 8, 20]],
+        "negative_prompt_attention_mask": [[1, 1, 1], [0, 1, 1], [1, 1, 1]],
+    },
+}
 SEQ2SEQ = {
     "decoder prompt": {"max_new_tokens": 6, "decoder_input_ids": [[0, 5, 6]] * 3},
     "decoder prompt without start": {"max_new_tokens": 6, "decoder_input_ids": [[5, 6]] * 3},
 }
+TENSORS = {"decoder_input_ids", "negative_prompt_ids", "negative_prompt_attention_mask"}
 
 
 def fill(model: nn.Module) -> nn.Module:
@@ -161,8 +174,8 @@ def run(model: Any, options: dict[str, Any]) -> dict[str, Any]:
         options["inputs_embeds"] = model.get_input_embeddings()(ids)
     else:
         options["inputs"] = ids
-    if "decoder_input_ids" in options:
-        options["decoder_input_ids"] = torch.tensor(options["decoder_input_ids"])
+    for name in TENSORS & options.keys():
+        options[name] = torch.tensor(options[name])
     torch.manual_seed(5)
     result = model.generate(**options)
     if torch.is_tensor(result):
@@ -179,7 +192,7 @@ def main(path: Path) -> None:
         kind = getattr(transformers, name)
         config = {**COMMON, **sizes}
         model = fill(kind(kind.config_class(**config)))
-        cases = {**CASES, **(SEQ2SEQ if model.config.is_encoder_decoder else {})}
+        cases = {**CASES, **(SEQ2SEQ if model.config.is_encoder_decoder else DECODERS)}
         for case, options in cases.items():
             if model.config.is_encoder_decoder and "static" in case:
                 continue

@@ -163,7 +163,21 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unused assistant": ({"assistant_tokenizer": 1}, "assistant_tokenizer: .* has no use for it"),
     "unknown strategy": ({"custom_generate": "greedy_serch"}, "Did you mean 'greedy_search'"),
-    "guidance": ({"guidance_scale": 3.0}, "guidance_scale=3.0 is not available"),
+    "negative prompt without guidance": (
+        {"negative_prompt_ids": PROMPT},
+        "negative_prompt_ids has no use with guidance_scale=None",
+    ),
+    "negative prompts of others": (
+        {"guidance_scale": 3.0, "negative_prompt_ids": PROMPT.expand(2, -1)},
+        r"shape \(2, 3\) for 1 prompts",
+    ),
+    "guided groups": (
+        {"guidance_scale": 3.0, "num_beams": 2, "num_beam_groups": 2, "diversity_penalty": 1.0},
+        "num_beam_groups=2: set it to 1",
+    ),
+    "layers to contrast": ({"dola_layers": "middle"}, "dola_layers='middle': it must be 'low'"),
+    "no layers to contrast": ({"dola_layers": []}, r"dola_layers=\[\]"),
+    "no head to contrast with": ({"dola_layers": "low"}, "Bigram has no output layer"),
     "streamed beams": ({"num_beams": 2, "streamer": TextStreamer(None)}, "set num_beams=1"),
     "processor twice": (
         {

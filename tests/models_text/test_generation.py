@@ -24,6 +24,7 @@ from dovetail.testing import seeded
 
 CASES = json.loads((Path(__file__).parents[1] / "golden/generation/models.json").read_text())
 CONFIGS = {entry["model"]: entry["config"] for entry in CASES}
+TENSORS = {"decoder_input_ids", "negative_prompt_ids", "negative_prompt_attention_mask"}
 DECODERS = ("LlamaForCausalLM", "GPT2LMHeadModel")
 T5 = "T5ForConditionalGeneration"
 
@@ -76,8 +77,8 @@ def test_tokens_and_scores_equal_the_reference(case: dict[str, Any]) -> None:
         options["inputs_embeds"] = model.get_input_embeddings()(ids)
     else:
         options["inputs"] = ids
-    if "decoder_input_ids" in options:
-        options["decoder_input_ids"] = torch.tensor(options["decoder_input_ids"])
+    for name in TENSORS & options.keys():
+        options[name] = torch.tensor(options[name])
     torch.manual_seed(5)
     result = model.generate(**options)
     if "sequences_scores" in case:
@@ -253,6 +254,20 @@ def flat(result: Any) -> list[Tensor]:
         else:
             records.extend(entry)
     return tensors
+
+
+def test_guidance_follows_beams_and_guesses() -> None:
+    model = build("LlamaForCausalLM")
+    ids, _ = ragged(model)
+    options = {"guidance_scale": 2.0, "max_new_tokens": 8, "eos_token_id": None}
+    expected = model.generate(ids[:1], **options)
+    assert torch.equal(model.generate(ids[:1], prompt_lookup_num_tokens=3, **options), expected)
+    assert torch.equal(model.generate(ids[:1], use_cache=False, **options), expected)
+    beams = [
+        model.generate(ids[:1], num_beams=3, use_cache=use_cache, **options)
+        for use_cache in (True, False)
+    ]
+    assert torch.equal(*beams)
 
 
 def test_a_row_that_a_criterion_stops_stays_open_until_all_stop() -> None:

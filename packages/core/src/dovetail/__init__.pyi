@@ -154,6 +154,7 @@ from dovetail.generation import AsyncTextIteratorStreamer as AsyncTextIteratorSt
 from dovetail.generation import BaseStreamer as BaseStreamer
 from dovetail.generation import BeamScorer as BeamScorer
 from dovetail.generation import BeamSearchScorer as BeamSearchScorer
+from dovetail.generation import ClassifierFreeGuidanceLogitsProcessor as ClassifierFreeGuidanceLogitsProcessor
 from dovetail.generation import EncoderNoRepeatNGramLogitsProcessor as EncoderNoRepeatNGramLogitsProcessor
 from dovetail.generation import EncoderRepetitionPenaltyLogitsProcessor as EncoderRepetitionPenaltyLogitsProcessor
 from dovetail.generation import EosTokenCriteria as EosTokenCriteria
@@ -191,6 +192,7 @@ from dovetail.generation import TextStreamer as TextStreamer
 from dovetail.generation import TopKLogitsWarper as TopKLogitsWarper
 from dovetail.generation import TopPLogitsWarper as TopPLogitsWarper
 from dovetail.generation import TypicalLogitsWarper as TypicalLogitsWarper
+from dovetail.generation import UnbatchedClassifierFreeGuidanceLogitsProcessor as UnbatchedClassifierFreeGuidanceLogitsProcessor
 from dovetail.hookspecs import hookimpl as hookimpl
 from dovetail.hub import PushToHubMixin as PushToHubMixin
 from dovetail.layers.projections import Conv1D as Conv1D
@@ -478,6 +480,7 @@ __all__ = [
     "Cache",
     "CallbackDeclaration",
     "CharSpan",
+    "ClassifierFreeGuidanceLogitsProcessor",
     "CommandDeclaration",
     "Conv1D",
     "ConverterDeclaration",
@@ -598,6 +601,7 @@ __all__ = [
     "TopKLogitsWarper",
     "TopPLogitsWarper",
     "TypicalLogitsWarper",
+    "UnbatchedClassifierFreeGuidanceLogitsProcessor",
     "WEIGHTS_NAME",
     "convert_slow_tokenizer",
     "family",

@@ -56,6 +56,7 @@ def dovetail_generation_strategies() -> list[StrategyDeclaration]:
         StrategyDeclaration(
             "contrastive_search", f"{STRATEGIES}.contrastive_search:ContrastiveSearch"
         ),
+        StrategyDeclaration("dola_generation", f"{STRATEGIES}.dola:ContrastingLayers"),
         StrategyDeclaration("greedy_search", f"{STRATEGIES}.sampling:Sampling"),
         StrategyDeclaration("group_beam_search", f"{STRATEGIES}.group_beam_search:GroupBeamSearch"),
         StrategyDeclaration("sample", f"{STRATEGIES}.sampling:Sampling"),

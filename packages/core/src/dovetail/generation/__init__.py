@@ -29,6 +29,7 @@ MODULES = {
         "SampleEncoderDecoderOutput",
     ),
     "processors": (
+        "ClassifierFreeGuidanceLogitsProcessor",
         "EncoderNoRepeatNGramLogitsProcessor",
         "EncoderRepetitionPenaltyLogitsProcessor",
         "EpsilonLogitsWarper",
@@ -56,6 +57,7 @@ MODULES = {
         "TopKLogitsWarper",
         "TopPLogitsWarper",
         "TypicalLogitsWarper",
+        "UnbatchedClassifierFreeGuidanceLogitsProcessor",
     ),
     "stopping": (
         "EosTokenCriteria",

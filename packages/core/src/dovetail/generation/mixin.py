@@ -85,8 +85,6 @@ class GenerationMixin:
         arguments = {
             "assistant_model": assistant_model,
             "assistant_tokenizer": kwargs.pop("assistant_tokenizer", None),
-            "negative_prompt_ids": negative_prompt_ids,
-            "negative_prompt_attention_mask": negative_prompt_attention_mask,
         }
         config, model_kwargs = self._prepare_generation_config(generation_config, **kwargs)
         strategy = choose(config, arguments, custom_generate)
@@ -97,7 +95,15 @@ class GenerationMixin:
         prompt, model_kwargs = self._prepare_prompt(inputs, config, model_kwargs)
         strategy.check_prompt(self, prompt, arguments)
         settle_lengths(config, prompt.length, prompt.embedded, kwargs.get("max_length") is not None)
-        request = ProcessorRequest(config, prompt.length, prompt.source, prefix_allowed_tokens_fn)
+        request = ProcessorRequest(
+            config,
+            prompt.length,
+            prompt.source,
+            prefix_allowed_tokens_fn,
+            self,
+            negative_prompt_ids,
+            negative_prompt_attention_mask,
+        )
         processors = make_processors(request, logits_processor)
         criteria = make_criteria(config, self.config, tokenizer, stopping_criteria)
         rows = strategy.rows_per_prompt(config)

@@ -186,7 +186,6 @@ IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...]
 
 UNAVAILABLE: dict[str, tuple[tuple[Any, ...], str]] = {
     "forced_decoder_ids": ((None,), "pass the tokens as input_ids or decoder_input_ids"),
-    "guidance_scale": ((None, 1, 1.0), "leave it at 1"),
     "token_healing": ((False, None), "end prompts at token boundaries"),
     "watermarking_config": ((None,), "leave it out"),
 }

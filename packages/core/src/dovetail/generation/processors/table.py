@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dovetail.errors import GenerationError
 from dovetail.generation.configuration import GenerationConfig, end_tokens
-from dovetail.generation.processors import constraints, penalties, warpers
+from dovetail.generation.processors import constraints, guidance, penalties, warpers
 from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessorList
 from dovetail.logging import get_logger
 
@@ -25,13 +25,16 @@ class ProcessorRequest:
     """What processors are made from: the settings and facts of one call.
 
     `prompt_length` counts the tokens before the first new one; `source_ids` (b, S) are the
-    encoder's tokens or the prompt's.
+    encoder's tokens or the prompt's. `model` and the negative prompts are for guidance.
     """
 
     config: GenerationConfig
     prompt_length: int
     source_ids: Tensor | None = None
     prefix_allowed_tokens_fn: Callable[[int, Tensor], list[int]] | None = None
+    model: Any = None
+    negative_prompt_ids: Tensor | None = None
+    negative_prompt_attention_mask: Tensor | None = None
 
     @property
     def ends(self) -> list[int]:
@@ -59,6 +62,52 @@ class ProcessorRequest:
 
 
 Rule = Callable[[ProcessorRequest], LogitsProcessor | None]
+
+
+def _guidance(request: ProcessorRequest) -> LogitsProcessor | None:
+    config = request.config
+    ids, mask = request.negative_prompt_ids, request.negative_prompt_attention_mask
+    if config.guidance_scale in (None, 1):
+        if ids is not None or mask is not None:
+            raise GenerationError(
+                f"negative_prompt_ids has no use with guidance_scale={config.guidance_scale}: "
+                "set guidance_scale above 1"
+            )
+        return None
+    _check_guidance(request)
+    rows = config.num_beams if config.num_beams > 1 else config.num_return_sequences
+    if rows > 1:
+        ids = None if ids is None else ids.repeat_interleave(rows, dim=0)
+        mask = None if mask is None else mask.repeat_interleave(rows, dim=0)
+    return guidance.UnbatchedClassifierFreeGuidanceLogitsProcessor(
+        config.guidance_scale, request.model, ids, mask, use_cache=config.use_cache
+    )
+
+
+def _check_guidance(request: ProcessorRequest) -> None:
+    scale, config = request.config.guidance_scale, request.config
+    if request.model is None or request.model.config.is_encoder_decoder:
+        raise GenerationError(
+            f"guidance_scale={scale}: guidance runs a decoder without its prompt, and "
+            f"{type(request.model).__name__} is none: leave it at 1"
+        )
+    if config.num_beam_groups > 1:
+        raise GenerationError(
+            f"guidance_scale={scale} cannot be combined with num_beam_groups="
+            f"{config.num_beam_groups}: set it to 1"
+        )
+    ids, mask = request.negative_prompt_ids, request.negative_prompt_attention_mask
+    prompts = None if request.source_ids is None else len(request.source_ids)
+    if ids is not None and (ids.dim() != 2 or len(ids) != prompts or not ids.shape[1]):
+        raise GenerationError(
+            f"negative_prompt_ids has shape {tuple(ids.shape)} for {prompts} prompts: "
+            "give one row of tokens for each"
+        )
+    if mask is not None and (ids is None or mask.shape != ids.shape):
+        raise GenerationError(
+            f"negative_prompt_attention_mask has shape {tuple(mask.shape)}: "
+            "it must be that of negative_prompt_ids"
+        )
 
 
 def _sequence_bias(request: ProcessorRequest) -> LogitsProcessor | None:
@@ -219,6 +268,7 @@ def _normalize(request: ProcessorRequest) -> LogitsProcessor | None:
 
 
 FIRST: tuple[Rule, ...] = (
+    _guidance,
     _sequence_bias,
     _diversity,
     _encoder_repetition,
