@@ -111,6 +111,12 @@ CASES: dict[str, dict[str, Any]] = {
         "temperature": 0.7,
         "eos_token_id": None,
     },
+    "marked": {"max_new_tokens": 12, "watermarking_config": {"bias": 3.0}, "eos_token_id": None},
+    "marked by itself": {
+        "max_new_tokens": 10,
+        "watermarking_config": {"seeding_scheme": "selfhash", "context_width": 2},
+        "repetition_penalty": 1.2,
+    },
     "forced": {"max_new_tokens": 8, "forced_bos_token_id": 12, "min_new_tokens": 4},
 }
 DECODERS: dict[str, dict[str, Any]] = {

@@ -175,6 +175,18 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"guidance_scale": 3.0, "num_beams": 2, "num_beam_groups": 2, "diversity_penalty": 1.0},
         "num_beam_groups=2: set it to 1",
     ),
+    "share of green tokens": (
+        {"watermarking_config": {"greenlist_ratio": 1.5}},
+        "greenlist_ratio=1.5: it must be a number between 0 and 1",
+    ),
+    "watermark of a strange kind": (
+        {"watermarking_config": {"seeding_scheme": "righthash"}},
+        "seeding_scheme='righthash'",
+    ),
+    "watermark's unknown setting": (
+        {"watermarking_config": {"ratio": 0.5}},
+        "watermarking_config has ratio",
+    ),
     "layers to contrast": ({"dola_layers": "middle"}, "dola_layers='middle': it must be 'low'"),
     "no layers to contrast": ({"dola_layers": []}, r"dola_layers=\[\]"),
     "no head to contrast with": ({"dola_layers": "low"}, "Bigram has no output layer"),

@@ -270,6 +270,25 @@ def test_guidance_follows_beams_and_guesses() -> None:
     assert torch.equal(*beams)
 
 
+@pytest.mark.parametrize("scheme", ["lefthash", "selfhash"])
+def test_a_watermark_is_found_where_there_is_one(scheme: str) -> None:
+    model = build("LlamaForCausalLM")
+    ids, mask = ragged(model)
+    mark = dovetail.WatermarkingConfig(bias=8.0, seeding_scheme=scheme, context_width=2)
+    detector = dovetail.WatermarkDetector(model.config, "cpu", mark)
+    options = {"attention_mask": mask, "max_new_tokens": 40, "eos_token_id": None}
+    torch.manual_seed(1)
+    plain = model.generate(ids, do_sample=True, **options)[:, 7:]
+    marked = model.generate(ids, do_sample=True, watermarking_config=mark, **options)[:, 7:]
+    assert detector(marked).tolist() == [True] * 3
+    assert detector(plain).tolist() == [False] * 3
+    found = detector(marked, return_dict=True)
+    assert torch.allclose(found.green_fraction, found.num_green_tokens / found.num_tokens_scored)
+    assert bool((found.confidence > 0.99).all())
+    with pytest.raises(dovetail.errors.GenerationError, match="needs at least 3"):
+        detector(marked[:, :2])
+
+
 def test_a_row_that_a_criterion_stops_stays_open_until_all_stop() -> None:
     class Lengths(StoppingCriteria):
         def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:

@@ -193,6 +193,9 @@ from dovetail.generation import TopKLogitsWarper as TopKLogitsWarper
 from dovetail.generation import TopPLogitsWarper as TopPLogitsWarper
 from dovetail.generation import TypicalLogitsWarper as TypicalLogitsWarper
 from dovetail.generation import UnbatchedClassifierFreeGuidanceLogitsProcessor as UnbatchedClassifierFreeGuidanceLogitsProcessor
+from dovetail.generation import WatermarkDetector as WatermarkDetector
+from dovetail.generation import WatermarkLogitsProcessor as WatermarkLogitsProcessor
+from dovetail.generation import WatermarkingConfig as WatermarkingConfig
 from dovetail.hookspecs import hookimpl as hookimpl
 from dovetail.hub import PushToHubMixin as PushToHubMixin
 from dovetail.layers.projections import Conv1D as Conv1D
@@ -603,6 +606,9 @@ __all__ = [
     "TypicalLogitsWarper",
     "UnbatchedClassifierFreeGuidanceLogitsProcessor",
     "WEIGHTS_NAME",
+    "WatermarkDetector",
+    "WatermarkLogitsProcessor",
+    "WatermarkingConfig",
     "convert_slow_tokenizer",
     "family",
     "hookimpl",

@@ -58,6 +58,9 @@ MODULES = {
         "TopPLogitsWarper",
         "TypicalLogitsWarper",
         "UnbatchedClassifierFreeGuidanceLogitsProcessor",
+        "WatermarkDetector",
+        "WatermarkDetectorOutput",
+        "WatermarkLogitsProcessor",
     ),
     "stopping": (
         "EosTokenCriteria",
@@ -75,6 +78,7 @@ MODULES = {
         "TextIteratorStreamer",
         "TextStreamer",
     ),
+    "watermarking": ("WatermarkingConfig",),
 }
 HOMES = {name: module for module, names in MODULES.items() for name in names}
 

@@ -19,6 +19,7 @@ from dovetail import hub
 from dovetail.errors import GenerationError
 from dovetail.generation.checks import token_tuple
 from dovetail.generation.rules import CHECKS, CONTRADICTIONS, EXTRA_OUTPUTS, IDLE
+from dovetail.generation.watermarking import WatermarkingConfig
 from dovetail.json_files import read_json_object
 
 GENERATION_CONFIG_NAME = "generation_config.json"
@@ -156,6 +157,8 @@ class GenerationConfig(hub.PushToHubMixin):
         self._warn(DEFAULTS, stacklevel=3 if is_init else 2)
 
     def _check(self) -> None:
+        if isinstance(self.watermarking_config, dict):
+            self.watermarking_config = WatermarkingConfig.from_dict(self.watermarking_config)
         for name, check in CHECKS.items():
             check(name, getattr(self, name))
         for rule in CONTRADICTIONS:

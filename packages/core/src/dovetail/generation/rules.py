@@ -187,7 +187,6 @@ IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...]
 UNAVAILABLE: dict[str, tuple[tuple[Any, ...], str]] = {
     "forced_decoder_ids": ((None,), "pass the tokens as input_ids or decoder_input_ids"),
     "token_healing": ((False, None), "end prompts at token boundaries"),
-    "watermarking_config": ((None,), "leave it out"),
 }
 """Settings that no processor follows yet: the values that ask for nothing, and what to do."""
 

@@ -35,6 +35,11 @@ from dovetail.generation.processors.warpers import (
     TopPLogitsWarper,
     TypicalLogitsWarper,
 )
+from dovetail.generation.processors.watermark import (
+    WatermarkDetector,
+    WatermarkDetectorOutput,
+    WatermarkLogitsProcessor,
+)
 
 __all__ = [
     "ClassifierFreeGuidanceLogitsProcessor",
@@ -66,4 +71,7 @@ __all__ = [
     "TopPLogitsWarper",
     "TypicalLogitsWarper",
     "UnbatchedClassifierFreeGuidanceLogitsProcessor",
+    "WatermarkDetector",
+    "WatermarkDetectorOutput",
+    "WatermarkLogitsProcessor",
 ]

@@ -267,6 +267,13 @@ def _normalize(request: ProcessorRequest) -> LogitsProcessor | None:
     return constraints.LogitNormalization() if request.config.renormalize_logits else None
 
 
+def _watermark(request: ProcessorRequest) -> LogitsProcessor | None:
+    settings, model = request.config.watermarking_config, request.model
+    if settings is None or model is None:
+        return None
+    return settings.construct_processor(model.config.get_text_config().vocab_size, model.device)
+
+
 FIRST: tuple[Rule, ...] = (
     _guidance,
     _sequence_bias,
@@ -287,7 +294,7 @@ FIRST: tuple[Rule, ...] = (
     _begin_suppress,
 )
 WARPERS: tuple[Rule, ...] = (_temperature, _top_k, _top_p, _min_p, _typical, _epsilon, _eta)
-LAST: tuple[Rule, ...] = (_normalize,)
+LAST: tuple[Rule, ...] = (_watermark, _normalize)
 
 
 def make_processors(
