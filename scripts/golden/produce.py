@@ -47,6 +47,9 @@ def defaults(family: Family) -> dict[str, Any]:
     """What the config holds when nothing is given, beyond what every config holds."""
     common = transformers.PretrainedConfig().to_dict()
     own = getattr(transformers, family.config_class)().to_dict()
+    for value in own.values():
+        if isinstance(value, dict):  # a note to the library itself, of which files have none
+            value.pop("_attn_implementation_autoset", None)
     return {key: value for key, value in own.items() if key not in common or value != common[key]}
 
 

@@ -228,6 +228,7 @@ from dovetail.weight_files import WEIGHTS_NAME as WEIGHTS_NAME
 
 # dovetail-models-text
 
+from dovetail.tokenizers import PreTrainedTokenizerFast as PreTrainedTokenizerFast
 from dovetail_models_text.bart.configuration import BartConfig as BartConfig
 from dovetail_models_text.bart.modeling import BartForCausalLM as BartForCausalLM
 from dovetail_models_text.bart.modeling import BartForConditionalGeneration as BartForConditionalGeneration
@@ -263,11 +264,24 @@ from dovetail_models_text.bloom.modeling import BloomForTokenClassification as B
 from dovetail_models_text.bloom.modeling import BloomModel as BloomModel
 from dovetail_models_text.bloom.modeling import BloomPreTrainedModel as BloomPreTrainedModel
 from dovetail_models_text.bloom.tokenization import BloomTokenizerFast as BloomTokenizerFast
+from dovetail_models_text.codegen.configuration import CodeGenConfig as CodeGenConfig
+from dovetail_models_text.codegen.modeling import CodeGenForCausalLM as CodeGenForCausalLM
+from dovetail_models_text.codegen.modeling import CodeGenModel as CodeGenModel
+from dovetail_models_text.codegen.modeling import CodeGenPreTrainedModel as CodeGenPreTrainedModel
+from dovetail_models_text.codegen.tokenization import CodeGenTokenizer as CodeGenTokenizer
+from dovetail_models_text.codegen.tokenization import CodeGenTokenizer as CodeGenTokenizerFast
 from dovetail_models_text.cohere.configuration import CohereConfig as CohereConfig
 from dovetail_models_text.cohere.modeling import CohereForCausalLM as CohereForCausalLM
 from dovetail_models_text.cohere.modeling import CohereModel as CohereModel
 from dovetail_models_text.cohere.modeling import CoherePreTrainedModel as CoherePreTrainedModel
 from dovetail_models_text.cohere.tokenization import CohereTokenizerFast as CohereTokenizerFast
+from dovetail_models_text.falcon.configuration import FalconConfig as FalconConfig
+from dovetail_models_text.falcon.modeling import FalconForCausalLM as FalconForCausalLM
+from dovetail_models_text.falcon.modeling import FalconForQuestionAnswering as FalconForQuestionAnswering
+from dovetail_models_text.falcon.modeling import FalconForSequenceClassification as FalconForSequenceClassification
+from dovetail_models_text.falcon.modeling import FalconForTokenClassification as FalconForTokenClassification
+from dovetail_models_text.falcon.modeling import FalconModel as FalconModel
+from dovetail_models_text.falcon.modeling import FalconPreTrainedModel as FalconPreTrainedModel
 from dovetail_models_text.gemma.configuration import GemmaConfig as GemmaConfig
 from dovetail_models_text.gemma.modeling import GemmaForCausalLM as GemmaForCausalLM
 from dovetail_models_text.gemma.modeling import GemmaForSequenceClassification as GemmaForSequenceClassification
@@ -292,6 +306,12 @@ from dovetail_models_text.gpt2.modeling import GPT2Model as GPT2Model
 from dovetail_models_text.gpt2.modeling import GPT2PreTrainedModel as GPT2PreTrainedModel
 from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer as GPT2Tokenizer
 from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer as GPT2TokenizerFast
+from dovetail_models_text.gpt_bigcode.configuration import GPTBigCodeConfig as GPTBigCodeConfig
+from dovetail_models_text.gpt_bigcode.modeling import GPTBigCodeForCausalLM as GPTBigCodeForCausalLM
+from dovetail_models_text.gpt_bigcode.modeling import GPTBigCodeForSequenceClassification as GPTBigCodeForSequenceClassification
+from dovetail_models_text.gpt_bigcode.modeling import GPTBigCodeForTokenClassification as GPTBigCodeForTokenClassification
+from dovetail_models_text.gpt_bigcode.modeling import GPTBigCodeModel as GPTBigCodeModel
+from dovetail_models_text.gpt_bigcode.modeling import GPTBigCodePreTrainedModel as GPTBigCodePreTrainedModel
 from dovetail_models_text.gpt_neo.configuration import GPTNeoConfig as GPTNeoConfig
 from dovetail_models_text.gpt_neo.modeling import GPTNeoForCausalLM as GPTNeoForCausalLM
 from dovetail_models_text.gpt_neo.modeling import GPTNeoForQuestionAnswering as GPTNeoForQuestionAnswering
@@ -356,6 +376,13 @@ from dovetail_models_text.mixtral.modeling import MixtralForSequenceClassificati
 from dovetail_models_text.mixtral.modeling import MixtralForTokenClassification as MixtralForTokenClassification
 from dovetail_models_text.mixtral.modeling import MixtralModel as MixtralModel
 from dovetail_models_text.mixtral.modeling import MixtralPreTrainedModel as MixtralPreTrainedModel
+from dovetail_models_text.mpt.configuration import MptConfig as MptConfig
+from dovetail_models_text.mpt.modeling import MptForCausalLM as MptForCausalLM
+from dovetail_models_text.mpt.modeling import MptForQuestionAnswering as MptForQuestionAnswering
+from dovetail_models_text.mpt.modeling import MptForSequenceClassification as MptForSequenceClassification
+from dovetail_models_text.mpt.modeling import MptForTokenClassification as MptForTokenClassification
+from dovetail_models_text.mpt.modeling import MptModel as MptModel
+from dovetail_models_text.mpt.modeling import MptPreTrainedModel as MptPreTrainedModel
 from dovetail_models_text.opt.configuration import OPTConfig as OPTConfig
 from dovetail_models_text.opt.modeling import OPTForCausalLM as OPTForCausalLM
 from dovetail_models_text.opt.modeling import OPTForQuestionAnswering as OPTForQuestionAnswering

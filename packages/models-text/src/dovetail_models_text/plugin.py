@@ -78,11 +78,26 @@ def dovetail_models() -> list[ModelDeclaration]:
             tokenizer="BloomTokenizerFast",
         ),
         family(
+            "codegen",
+            f"{PACKAGE}.codegen",
+            "CodeGen",
+            ("Model", "ForCausalLM"),
+            auto={"AutoModelWithLMHead": "CodeGenForCausalLM"},
+            tokenizer="CodeGenTokenizer",
+        ),
+        family(
             "cohere",
             f"{PACKAGE}.cohere",
             "Cohere",
             ("Model", "ForCausalLM"),
             tokenizer="CohereTokenizerFast",
+        ),
+        family(
+            "falcon",
+            f"{PACKAGE}.falcon",
+            "Falcon",
+            ("Model", "ForCausalLM", *CLASSIFIERS),
+            tokenizer="dovetail.tokenizers:PreTrainedTokenizerFast",
         ),
         family(
             "gemma",
@@ -110,6 +125,17 @@ def dovetail_models() -> list[ModelDeclaration]:
             },
             models=("PreTrainedModel", "DoubleHeadsModel"),
             tokenizer="GPT2Tokenizer",
+        ),
+        family(
+            "gpt_bigcode",
+            f"{PACKAGE}.gpt_bigcode",
+            "GPTBigCode",
+            ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
+            auto={
+                "AutoModelForPreTraining": "GPTBigCodeForCausalLM",
+                "AutoModelWithLMHead": "GPTBigCodeForCausalLM",
+            },
+            tokenizer=f"{PACKAGE}.gpt2.tokenization:GPT2Tokenizer",
         ),
         family(
             "gpt_neo",
@@ -188,6 +214,17 @@ def dovetail_models() -> list[ModelDeclaration]:
             "Mixtral",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer=LLAMA_TOKENIZER,
+        ),
+        family(
+            "mpt",
+            f"{PACKAGE}.mpt",
+            "Mpt",
+            ("Model", "ForCausalLM", *CLASSIFIERS),
+            auto={
+                "AutoModelForPreTraining": "MptForCausalLM",
+                "AutoModelWithLMHead": "MptForCausalLM",
+            },
+            tokenizer=f"{PACKAGE}.gpt_neox.tokenization:GPTNeoXTokenizerFast",
         ),
         family(
             "opt",

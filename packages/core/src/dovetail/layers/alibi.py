@@ -18,11 +18,17 @@ def slopes(heads: int) -> list[float]:
     return first + further
 
 
-def alibi(hidden_states: Tensor, attention_mask: Tensor | None, heads: int, keys: int) -> Tensor:
+def alibi(
+    hidden_states: Tensor,
+    attention_mask: Tensor | None,
+    heads: int,
+    keys: int,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """Bias (1 or B, H, T, S) of the scores of `hidden_states` (B, T, D) towards `keys` keys.
 
     It grows with a key's position, which to the softmax is falling with its distance. Padding,
-    zeros of `attention_mask` (B, S), does not count.
+    zeros of `attention_mask` (B, S), does not count. Values are rounded to `dtype`.
     """
     device = hidden_states.device
     if attention_mask is None or attention_mask.dim() != 2:
@@ -30,6 +36,6 @@ def alibi(hidden_states: Tensor, attention_mask: Tensor | None, heads: int, keys
     else:
         mask = F.pad(attention_mask.long(), (0, keys - attention_mask.shape[1]))
         positions = (mask.cumsum(1) - 1) * mask
-    falls = torch.tensor(slopes(heads), device=device)[:, None, None]
+    falls = torch.tensor(slopes(heads), device=device, dtype=dtype)[:, None, None]
     bias = falls * positions[:, None, None, :]  # (1 or B, H, 1, S)
     return bias.to(hidden_states.dtype).expand(-1, -1, hidden_states.shape[1], -1)

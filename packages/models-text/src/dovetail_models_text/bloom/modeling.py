@@ -6,8 +6,9 @@ width, H heads, E head width, V vocabulary.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -51,13 +52,16 @@ class BloomAttention(nn.Module):
 
 
 class BloomMLP(nn.Module):
-    """Two projections around GELU."""
+    """Two projections around an activation; relatives give another one, and an inner width."""
 
-    def __init__(self, config: BloomConfig) -> None:
+    def __init__(
+        self, config: Any, size: int | None = None, act: str = "gelu_new", bias: bool = True
+    ) -> None:
         super().__init__()
-        self.dense_h_to_4h = Linear(config.hidden_size, 4 * config.hidden_size)
-        self.dense_4h_to_h = Linear(4 * config.hidden_size, config.hidden_size)
-        self.act = activation("gelu_new")
+        size = size or 4 * config.hidden_size
+        self.dense_h_to_4h = Linear(config.hidden_size, size, bias)
+        self.dense_4h_to_h = Linear(size, config.hidden_size, bias)
+        self.act = activation(act)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         return self.dense_4h_to_h(self.act(self.dense_h_to_4h(hidden_states)))
@@ -98,7 +102,10 @@ class BloomPreTrainedModel(PreTrainedModel):
 
 
 class BloomModel(BloomPreTrainedModel):
-    """The decoder without a head."""
+    """The decoder without a head; relatives say where layers and norm are, and what makes
+    positions."""
+
+    stack: ClassVar[tuple[str, str]] = ("h", "ln_f")
 
     def __init__(self, config: BloomConfig) -> None:
         super().__init__(config)
@@ -109,11 +116,29 @@ class BloomModel(BloomPreTrainedModel):
         self.ln_f = nn.LayerNorm(width, eps=eps)
         self.post_init()
 
+    def place(self, tokens: Tensor, attention_mask: Tensor | None, context: Context) -> Tensor:
+        """What the layers read; biases go into `context`."""
+        context.bias = self.biases(tokens, attention_mask, context)
+        return self.word_embeddings_layernorm(tokens)
+
+    def biases(
+        self,
+        tokens: Tensor,
+        attention_mask: Tensor | None,
+        context: Context,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        """ALiBi towards all keys there will be."""
+        length = tokens.shape[1]
+        keys = length if context.cache is None else context.cache.key_length(length)
+        return alibi(tokens, attention_mask, self.config.num_attention_heads, keys, dtype)
+
     @backbone
     def forward(
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         past_key_values: Cache | None = None,
         head_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
@@ -129,29 +154,29 @@ class BloomModel(BloomPreTrainedModel):
             past_key_values=past_key_values,
             use_cache=use_cache,
             cache_position=cache_position,
+            position_ids=position_ids,
             recorder=recorder,
             head_mask=head_mask,
         )
-        length = tokens.shape[1]
-        keys = length if context.cache is None else context.cache.key_length(length)
-        context.bias = alibi(tokens, attention_mask, self.config.n_head, keys)
-        hidden_states = self.word_embeddings_layernorm(tokens)
-        hidden_states = self.ln_f(self.run_layers(self.h, hidden_states, context))
+        hidden_states = self.place(tokens, attention_mask, context)
+        layers, norm = (self.get_submodule(name) for name in self.stack)
+        hidden_states = norm(self.run_layers(layers, hidden_states, context))  # type: ignore[arg-type]
         return BaseModelOutputWithPastAndCrossAttentions(hidden_states, context.next_cache)
 
 
 class BloomForCausalLM(ForCausalLM, BloomPreTrainedModel):
-    body_class = BloomModel
+    """The decoder with next-token logits."""
 
 
 class BloomForSequenceClassification(ForSequenceClassification, BloomPreTrainedModel):
-    body_class = BloomModel
+    """The decoder with a label for each text."""
 
 
 class BloomForTokenClassification(ForTokenClassification, BloomPreTrainedModel):
-    body_class = BloomModel
+    """The decoder with a label for each token."""
+
     classifier_name = "classifier"
 
 
 class BloomForQuestionAnswering(ForQuestionAnswering, BloomPreTrainedModel):
-    body_class = BloomModel
+    """The decoder with a span for each answer."""

@@ -7,6 +7,7 @@ heads, E head width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -99,11 +100,13 @@ class GPT2Attention(nn.Module):
 class GPT2MLP(nn.Module):
     """Two transposed projections around an activation."""
 
-    def __init__(self, config: GPT2Config) -> None:
+    projection: ClassVar[Callable[..., nn.Module]] = Conv1D
+
+    def __init__(self, config: Any) -> None:
         super().__init__()
         size = config.n_inner or 4 * config.n_embd
-        self.c_fc = Conv1D(size, config.n_embd)
-        self.c_proj = Conv1D(config.n_embd, size)
+        self.c_fc = self.projection(size, config.n_embd)
+        self.c_proj = self.projection(config.n_embd, size)
         self.act = activation(config.activation_function)
         self.dropout = nn.Dropout(config.resid_pdrop)
 
@@ -113,17 +116,20 @@ class GPT2MLP(nn.Module):
 
 class GPT2Block(nn.Module):
     """Attention, attention to the encoder if there is one, MLP; each normalised before and
-    added."""
+    added; relatives replace the parts."""
 
-    def __init__(self, config: GPT2Config, layer_idx: int) -> None:
+    attention_class: ClassVar[type[nn.Module]] = GPT2Attention
+    mlp_class: ClassVar[type[nn.Module]] = GPT2MLP
+
+    def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
-        self.attn = GPT2Attention(config, layer_idx)
+        self.attn = self.attention_class(config, layer_idx)
         self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         if config.add_cross_attention:
             self.crossattention = GPT2Attention(config, layer_idx, cross=True)
             self.ln_cross_attn = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
-        self.mlp = GPT2MLP(config)
+        self.mlp = self.mlp_class(config)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         hidden_states = hidden_states + self.attn(self.ln_1(hidden_states), context)

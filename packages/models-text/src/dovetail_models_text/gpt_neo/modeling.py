@@ -101,17 +101,18 @@ class GPTNeoModel(GPTNeoPreTrainedModel, GPT2Model):
 
 
 class GPTNeoForCausalLM(ForCausalLM, GPTNeoPreTrainedModel):
-    body_class = GPTNeoModel
+    """The decoder with next-token logits."""
 
 
 class GPTNeoForSequenceClassification(ForSequenceClassification, GPTNeoPreTrainedModel):
-    body_class = GPTNeoModel
+    """The decoder with a label for each text."""
 
 
 class GPTNeoForTokenClassification(ForTokenClassification, GPTNeoPreTrainedModel):
-    body_class = GPTNeoModel
+    """The decoder with a label for each token."""
+
     classifier_name = "classifier"
 
 
 class GPTNeoForQuestionAnswering(ForQuestionAnswering, GPTNeoPreTrainedModel):
-    body_class = GPTNeoModel
+    """The decoder with a span for each answer."""

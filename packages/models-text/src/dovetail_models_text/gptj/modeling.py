@@ -6,7 +6,7 @@ heads, E head width, V vocabulary.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -64,10 +64,12 @@ class GPTJMLP(nn.Module):
 class GPTJBlock(nn.Module):
     """Attention and MLP side by side behind one norm."""
 
-    def __init__(self, config: GPTJConfig, layer_idx: int) -> None:
+    attention_class: ClassVar[type[nn.Module]] = GPTJAttention
+
+    def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
-        self.attn = GPTJAttention(config, layer_idx)
+        self.attn = self.attention_class(config, layer_idx)
         self.mlp = GPTJMLP(config)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
