@@ -117,6 +117,12 @@ CASES: dict[str, dict[str, Any]] = {
         "watermarking_config": {"seeding_scheme": "selfhash", "context_width": 2},
         "repetition_penalty": 1.2,
     },
+    "forced words": {
+        "max_new_tokens": 12,
+        "num_beams": 4,
+        "force_words_ids": [[40, 41], [[50, 51], [52, 53, 54]]],
+        "num_return_sequences": 2,
+    },
     "forced": {"max_new_tokens": 8, "forced_bos_token_id": 12, "min_new_tokens": 4},
 }
 DECODERS: dict[str, dict[str, Any]] = {

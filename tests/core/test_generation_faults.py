@@ -187,6 +187,17 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"watermarking_config": {"ratio": 0.5}},
         "watermarking_config has ratio",
     ),
+    "forced words of one beam": ({"force_words_ids": [[3]]}, "num_beams=1: constraints"),
+    "forced words without tokens": (
+        {"num_beams": 2, "force_words_ids": [[]]},
+        "it must be a list of token ids, not empty",
+    ),
+    "a forced word": ({"num_beams": 2, "force_words_ids": [3]}, r"force_words_ids=\[3\]"),
+    "more words than tokens": (
+        {"num_beams": 2, "force_words_ids": [[3, 4, 5]], "max_new_tokens": 2},
+        "max_new_tokens=2: the constraints need at least 3",
+    ),
+    "strange constraint": ({"num_beams": 2, "constraints": ["word"]}, "constraints holds a str"),
     "layers to contrast": ({"dola_layers": "middle"}, "dola_layers='middle': it must be 'low'"),
     "no layers to contrast": ({"dola_layers": []}, r"dola_layers=\[\]"),
     "no head to contrast with": ({"dola_layers": "low"}, "Bigram has no output layer"),

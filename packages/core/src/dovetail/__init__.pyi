@@ -155,6 +155,10 @@ from dovetail.generation import BaseStreamer as BaseStreamer
 from dovetail.generation import BeamScorer as BeamScorer
 from dovetail.generation import BeamSearchScorer as BeamSearchScorer
 from dovetail.generation import ClassifierFreeGuidanceLogitsProcessor as ClassifierFreeGuidanceLogitsProcessor
+from dovetail.generation import ConstrainedBeamSearchScorer as ConstrainedBeamSearchScorer
+from dovetail.generation import Constraint as Constraint
+from dovetail.generation import ConstraintListState as ConstraintListState
+from dovetail.generation import DisjunctiveConstraint as DisjunctiveConstraint
 from dovetail.generation import EncoderNoRepeatNGramLogitsProcessor as EncoderNoRepeatNGramLogitsProcessor
 from dovetail.generation import EncoderRepetitionPenaltyLogitsProcessor as EncoderRepetitionPenaltyLogitsProcessor
 from dovetail.generation import EosTokenCriteria as EosTokenCriteria
@@ -178,6 +182,7 @@ from dovetail.generation import MinNewTokensLengthLogitsProcessor as MinNewToken
 from dovetail.generation import MinPLogitsWarper as MinPLogitsWarper
 from dovetail.generation import NoBadWordsLogitsProcessor as NoBadWordsLogitsProcessor
 from dovetail.generation import NoRepeatNGramLogitsProcessor as NoRepeatNGramLogitsProcessor
+from dovetail.generation import PhrasalConstraint as PhrasalConstraint
 from dovetail.generation import PrefixConstrainedLogitsProcessor as PrefixConstrainedLogitsProcessor
 from dovetail.generation import RepetitionPenaltyLogitsProcessor as RepetitionPenaltyLogitsProcessor
 from dovetail.generation import SequenceBiasLogitsProcessor as SequenceBiasLogitsProcessor
@@ -512,9 +517,13 @@ __all__ = [
     "CharSpan",
     "ClassifierFreeGuidanceLogitsProcessor",
     "CommandDeclaration",
+    "ConstrainedBeamSearchScorer",
+    "Constraint",
+    "ConstraintListState",
     "Conv1D",
     "ConverterDeclaration",
     "CsvPipelineDataFormat",
+    "DisjunctiveConstraint",
     "DynamicCache",
     "EncoderDecoderCache",
     "EncoderNoRepeatNGramLogitsProcessor",
@@ -594,6 +603,7 @@ __all__ = [
     "NoBadWordsLogitsProcessor",
     "NoRepeatNGramLogitsProcessor",
     "PROCESSOR_MAPPING",
+    "PhrasalConstraint",
     "PipedPipelineDataFormat",
     "Pipeline",
     "PipelineDataFormat",

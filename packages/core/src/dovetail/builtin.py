@@ -54,6 +54,9 @@ def dovetail_generation_strategies() -> list[StrategyDeclaration]:
         StrategyDeclaration("beam_sample", f"{STRATEGIES}.beam_search:BeamSearch"),
         StrategyDeclaration("beam_search", f"{STRATEGIES}.beam_search:BeamSearch"),
         StrategyDeclaration(
+            "constrained_beam_search", f"{STRATEGIES}.constrained_beam_search:ConstrainedBeamSearch"
+        ),
+        StrategyDeclaration(
             "contrastive_search", f"{STRATEGIES}.contrastive_search:ContrastiveSearch"
         ),
         StrategyDeclaration("dola_generation", f"{STRATEGIES}.dola:ContrastingLayers"),

@@ -11,6 +11,13 @@ from typing import Any
 MODULES = {
     "configuration": ("GenerationConfig", "GenerationMode"),
     "beams": ("BeamHypotheses", "BeamScorer", "BeamSearchScorer"),
+    "constrained_beams": ("ConstrainedBeamSearchScorer",),
+    "phrases": (
+        "Constraint",
+        "ConstraintListState",
+        "DisjunctiveConstraint",
+        "PhrasalConstraint",
+    ),
     "mixin": ("GenerationMixin",),
     "outputs": (
         "BeamSampleDecoderOnlyOutput",

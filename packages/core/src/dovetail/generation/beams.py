@@ -257,7 +257,7 @@ class BeamSearchScorer(BeamScorer):
                 going_on.append((score, token, row))
                 if len(going_on) == self.group_size:
                     break
-            elif rank < self.group_size:
+            elif rank < self.group_size and self._admits(input_ids[row]):
                 path = None
                 if beam_indices is not None:
                     path = (*beam_indices[row], self.row(row, index % self.num_beam_groups))
@@ -270,6 +270,10 @@ class BeamSearchScorer(BeamScorer):
             )
         self._done[index] = hypotheses.is_done(candidates[0][0], length, prompt_length)
         return going_on
+
+    def _admits(self, tokens: Tensor) -> bool:
+        """Whether `tokens` (T,) may be returned as they are."""
+        return True
 
     def finalize(  # type: ignore[override]
         self,

@@ -49,7 +49,7 @@ class BeamSearch(Strategy):
         """
         config = decoding.config
         beams, batch = config.num_beams, decoding.rows // config.num_beams
-        scorer = self._scorer(decoding, batch)
+        scorer: Any = self._scorer(decoding, batch)
         beam_scores = torch.full(
             (batch, beams), UNREACHABLE, dtype=torch.float, device=decoding.ids.device
         )
@@ -72,6 +72,7 @@ class BeamSearch(Strategy):
                 scores,
                 tokens,
                 indices,
+                *self._further(totals),
                 config.pad_token_id,
                 decoding.ends,
                 paths,
@@ -86,6 +87,11 @@ class BeamSearch(Strategy):
                 paths = [(*paths[row], row) for row in order]
             finished = scorer.is_done or bool(decoding.stopped().all())
         return self._result(decoding, scorer, beam_scores, chosen, paths)
+
+    @staticmethod
+    def _further(totals: Tensor) -> tuple[Tensor, ...]:
+        """What the scorer needs besides the candidates, of `totals` (B, beams * V)."""
+        return ()
 
     @staticmethod
     def _scorer(decoding: Decoding, batch: int, groups: int = 1) -> BeamSearchScorer:
