@@ -198,6 +198,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "max_new_tokens=2: the constraints need at least 3",
     ),
     "strange constraint": ({"num_beams": 2, "constraints": ["word"]}, "constraints holds a str"),
+    "schedule of guesses": (
+        {"num_assistant_tokens_schedule": "linear"},
+        "num_assistant_tokens_schedule='linear': it must be one of constant",
+    ),
     "layers to contrast": ({"dola_layers": "middle"}, "dola_layers='middle': it must be 'low'"),
     "no layers to contrast": ({"dola_layers": []}, r"dola_layers=\[\]"),
     "no head to contrast with": ({"dola_layers": "low"}, "Bigram has no output layer"),

@@ -43,6 +43,8 @@ _PENALTY = Check("a number of at least 0", lambda value: REAL.holds(value) and v
 _CACHE = Check(
     f"one of {', '.join(CACHE_IMPLEMENTATIONS)}", lambda name: name in CACHE_IMPLEMENTATIONS
 )
+_SCHEDULES = ("constant", "heuristic", "heuristic_transient")
+_SCHEDULE = Check(f"one of {', '.join(_SCHEDULES)}", lambda name: name in _SCHEDULES)
 _RANGES: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (POSITIVE, ("num_beams", "num_beam_groups", "num_return_sequences", "num_assistant_tokens")),
     (
@@ -75,6 +77,7 @@ _RANGES: tuple[tuple[Check, tuple[str, ...]], ...] = (
     ),
     (optional(_FLAG), (*EXTRA_OUTPUTS, "return_dict_in_generate")),
     (optional(_EARLY), ("early_stopping",)),
+    (optional(_SCHEDULE), ("num_assistant_tokens_schedule",)),
     (optional(_CACHE), ("cache_implementation",)),
 )
 CHECKS: dict[str, Check] = {name: check for check, names in _RANGES for name in names}
