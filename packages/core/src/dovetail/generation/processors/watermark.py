@@ -39,50 +39,50 @@ class WatermarkLogitsProcessor(LogitsProcessor):
         seeding_scheme: str = "lefthash",
         context_width: int = 1,
     ) -> None:
-        WatermarkingConfig(greenlist_ratio, bias, hashing_key, seeding_scheme, context_width)
-        self.vocab_size = vocab_size
-        self.greenlist_size = int(vocab_size * greenlist_ratio)
-        self.bias = bias
-        self.hash_key = hashing_key
-        self.seeding_scheme = seeding_scheme
-        self.context_width = context_width
-        self.rng = torch.Generator(device=device)
-        self.rng.manual_seed(hashing_key)
-        self.fixed_table = torch.randperm(TABLE_SIZE, generator=self.rng, device=device)
+        self.settings = WatermarkingConfig(
+            greenlist_ratio, bias, hashing_key, seeding_scheme, context_width
+        )
+        self.vocab_size, self.device = vocab_size, torch.device(device)
+        self._chance = torch.Generator(device)
+        self._hashes = self._shuffled(TABLE_SIZE, hashing_key) + 1
+
+    def _shuffled(self, size: int, seed: int) -> Tensor:
+        """The numbers below `size` in the order that `seed` decides."""
+        self._chance.manual_seed(seed % SEEDS)
+        return torch.randperm(size, generator=self._chance, device=self.device)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return changed scores (B, V)."""
-        if input_ids.shape[-1] < self.context_width:
+        settings = self.settings
+        if input_ids.shape[-1] < settings.context_width:
             logger.warning_once(
                 f"The text of {input_ids.shape[-1]} tokens is shorter than context_width="
-                f"{self.context_width}: it is not marked yet."
+                f"{settings.context_width}: it is not marked yet."
             )
             return scores
         marked = scores.clone()
         for row, text in enumerate(input_ids):
-            if self.seeding_scheme == "selfhash":
+            if settings.seeding_scheme == "selfhash":
                 best = scores[row].topk(min(TRIED, scores.shape[-1])).indices
                 green = [token for token in best if self.is_green(torch.cat((text, token[None])))]
-                marked[row, [int(token) for token in green]] += self.bias
+                marked[row, [int(token) for token in green]] += settings.bias
             else:
-                marked[row, self.greenlist(text)] += self.bias
+                marked[row, self.greenlist(text)] += settings.bias
         return marked
 
     def greenlist(self, context: Tensor) -> Tensor:
         """The green tokens (G,) after `context` (T,), or at its end with ``"selfhash"``."""
-        context = context[-self.context_width :]
-        if self.seeding_scheme == "selfhash":
-            hashes = self.fixed_table[context % TABLE_SIZE] + 1
-            seed = int((self.hash_key * hashes * hashes[-1]).min())
-        else:
-            seed = self.hash_key * int(context[-1])
-        self.rng.manual_seed(seed % SEEDS)
-        order = torch.randperm(self.vocab_size, generator=self.rng, device=context.device)
-        return order[: self.greenlist_size]
+        settings = self.settings
+        seed = settings.hashing_key * int(context[-1])
+        if settings.seeding_scheme == "selfhash":
+            hashes = self._hashes[context[-settings.context_width :] % TABLE_SIZE]
+            seed = int((settings.hashing_key * hashes * hashes[-1]).min())
+        share = int(self.vocab_size * settings.greenlist_ratio)
+        return self._shuffled(self.vocab_size, seed)[:share]
 
     def is_green(self, text: Tensor) -> bool:
         """Whether the last token of `text` (T,) is on the green list of its place."""
-        context = text if self.seeding_scheme == "selfhash" else text[:-1]
+        context = text if self.settings.seeding_scheme == "selfhash" else text[:-1]
         return bool((self.greenlist(context) == text[-1]).any())
 
 
@@ -128,7 +128,7 @@ class WatermarkDetector:
         self._is_green = lru_cache(maxsize=max_cache_size)(self._green)
 
     def _green(self, ngram: tuple[int, ...]) -> bool:
-        return self.processor.is_green(torch.tensor(ngram, device=self.processor.rng.device))
+        return self.processor.is_green(torch.tensor(ngram, device=self.processor.device))
 
     def __call__(
         self, input_ids: Tensor, z_threshold: float = 3.0, return_dict: bool = False
@@ -139,13 +139,14 @@ class WatermarkDetector:
         """
         if input_ids.shape[1] and int(input_ids[0, 0]) == self.bos_token_id:
             input_ids = input_ids[:, 1:]
-        width = self.processor.context_width
+        settings = self.processor.settings
+        width = settings.context_width
         if input_ids.shape[1] <= width:
             raise GenerationError(
                 f"input_ids has {input_ids.shape[1]} tokens, the begin token left out: "
                 f"the detector needs at least {width + 1}"
             )
-        size = width if self.processor.seeding_scheme == "selfhash" else width + 1
+        size = width if settings.seeding_scheme == "selfhash" else width + 1
         ngrams = input_ids.unfold(1, size, 1).tolist()  # (B, N, size)
         counts = torch.tensor([self._count(row) for row in ngrams], dtype=torch.double)  # (B, 2)
         scored, green = counts[:, 0], counts[:, 1]
