@@ -160,3 +160,24 @@ def test_the_fast_product_is_used_where_it_pays(monkeypatch: pytest.MonkeyPatch)
         assert not used
         linear(torch.zeros(1, 512), big)
     assert used == [big.shape]
+
+
+def test_autocast_decides_the_type_of_products():
+    layer, x = Linear(512, 512), torch.randn(2, 512)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    with torch.no_grad():
+        assert layer(x).dtype == torch.float32
+
+
+def test_inputs_of_another_width_are_refused_as_torch_does():
+    with torch.no_grad(), pytest.raises(RuntimeError, match="2x511 and 512x512"):
+        Linear(512, 512)(torch.randn(2, 511))
+
+
+@pytest.mark.parametrize("shape", [(512,), (0, 512), (2, 0, 512), (2, 3, 4, 512)], ids=str)
+def test_products_take_inputs_of_any_shape(shape: tuple[int, ...]):
+    layer, x = Linear(512, 512), torch.ones(shape)
+    with torch.no_grad():
+        expected = F.linear(x, layer.weight, layer.bias)
+        torch.testing.assert_close(layer(x), expected, atol=1e-4, rtol=1e-4)

@@ -16,13 +16,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     PyTorch sends float32 products on a CPU to MKL, which reads a matrix at a third of the memory's
     speed when x has few rows. oneDNN, which PyTorch carries too, is two to four times as fast there
-    and no slower elsewhere, but knows no gradients.
+    and no slower elsewhere, but knows no gradients and no autocast.
     """
     if (
         x.dtype is torch.float32
         and not torch.is_grad_enabled()
         and x.device.type == "cpu"
         and weight.numel() >= ONEDNN_MIN_WEIGHTS
+        and x.shape[-1] == weight.shape[1]  # else torch's message names both shapes
+        and not torch.is_autocast_enabled("cpu")
         and ONEDNN_LINEAR is not None
         and not torch.compiler.is_compiling()
         and type(weight) in PLAIN_TENSORS
