@@ -1,0 +1,158 @@
+"""The interface of caches: one object per generation, one small layer object per attention layer.
+
+A layer cache answers three questions: what to attend to after adding new keys and values
+(`update`), how many positions it has seen (`length`) and how many keys a query block of a given
+size will meet (`key_length`), from which masks are built. Shapes: keys and values are (B, K, S, E).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+KeyValue = tuple[Tensor, Tensor]
+
+
+class CacheLayer(ABC):
+    """The interface of one layer's cache; `keys` and `values` are None until the first update."""
+
+    keys: Tensor | None = None
+    values: Tensor | None = None
+
+    @abstractmethod
+    def update(self, key: Tensor, value: Tensor, cache_position: Tensor | None = None) -> KeyValue:
+        """Add T new positions; return all keys and values to attend to."""
+
+    @abstractmethod
+    def length(self) -> int:
+        """Number of positions seen."""
+
+    def key_length(self, query_length: int) -> int:
+        """Number of keys that `update` will return for `query_length` new positions."""
+        return self.length() + query_length
+
+    def max_length(self) -> int | None:
+        """The most positions that fit, None when unbounded."""
+        return None
+
+    @abstractmethod
+    def crop(self, length: int) -> None:
+        """Forget all positions from `length` on."""
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replace keys and values by ``change`` of them (to another device, to other batch
+        rows)."""
+        if self.keys is not None and self.values is not None:
+            self.keys, self.values = change(self.keys), change(self.values)
+
+    def reset(self) -> None:
+        """Forget everything, keeping any reserved memory."""
+        self.keys = self.values = None
+
+
+class Cache:
+    """A list of layer caches behind the field's interface.
+
+    `new_layer` makes layers as they are first used.
+    """
+
+    is_compileable = False
+
+    def __init__(
+        self,
+        layers: list[CacheLayer] | None = None,
+        new_layer: Callable[[], CacheLayer] | None = None,
+    ) -> None:
+        self.layers = list(layers or ())
+        self._new_layer = new_layer
+
+    def layer(self, layer_idx: int) -> CacheLayer:
+        """The cache of layer `layer_idx`, made now when it is new."""
+        while len(self.layers) <= layer_idx and self._new_layer is not None:
+            self.layers.append(self._new_layer())
+        return self.layers[layer_idx]
+
+    def update(
+        self, key: Tensor, value: Tensor, layer_idx: int, cache_position: Tensor | None = None
+    ) -> KeyValue:
+        """Add new keys and values (B, K, T, E) to layer `layer_idx`; return all that are to be
+        attended to."""
+        return self.layer(layer_idx).update(key, value, cache_position)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Positions seen by layer `layer_idx`."""
+        return self.layers[layer_idx].length() if layer_idx < len(self.layers) else 0
+
+    def key_length(self, query_length: int, layer_idx: int = 0) -> int:
+        """Keys that a block of `query_length` new queries will meet in layer `layer_idx`."""
+        return self.layer(layer_idx).key_length(query_length)
+
+    def get_max_cache_shape(self) -> int | None:
+        """The most positions that fit, None when unbounded."""
+        limits = [limit for layer in self.layers if (limit := layer.max_length()) is not None]
+        return min(limits, default=None)
+
+    get_max_length = get_max_cache_shape
+
+    def get_usable_length(self, new_seq_length: int, layer_idx: int = 0) -> int:
+        """Positions of the past that remain usable when `new_seq_length` more are added."""
+        limit, seen = self.get_max_cache_shape(), self.get_seq_length(layer_idx)
+        return seen if limit is None or seen + new_seq_length <= limit else limit - new_seq_length
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Cache:
+        """Apply `change` to every key and value tensor."""
+        for layer in self.layers:
+            layer.map(change)
+        return self
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Reorder the batch: row ``i`` becomes the old row ``beam_idx[i]``."""
+        self.map(lambda tensor: tensor.index_select(0, beam_idx.to(tensor.device)))
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat each row of the batch."""
+        self.map(lambda tensor: tensor.repeat_interleave(repeats, dim=0))
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep the chosen rows of the batch only."""
+        self.map(lambda tensor: tensor[indices])
+
+    def crop(self, max_length: int) -> None:
+        """Keep the first `max_length` positions; a negative number drops that many from the end."""
+        for layer in self.layers:
+            layer.crop(max_length)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        for layer in self.layers:
+            layer.reset()
+
+    @property
+    def key_cache(self) -> list[Tensor]:
+        """The keys of each layer."""
+        return [layer.keys for layer in self.layers if layer.keys is not None]
+
+    @property
+    def value_cache(self) -> list[Tensor]:
+        """The values of each layer."""
+        return [layer.values for layer in self.layers if layer.values is not None]
+
+    def __getitem__(self, layer_idx: int) -> KeyValue:
+        layer = self.layers[layer_idx]
+        return layer.keys, layer.values  # type: ignore[return-value]
+
+    def __iter__(self) -> Iterator[KeyValue]:
+        return (self[index] for index in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __bool__(self) -> bool:
+        return True  # an empty cache is still a cache
+
+    def to_legacy_cache(self) -> tuple[Any, ...]:
+        """The tuple of (key, value) pairs that older code expects."""
+        return tuple(self)

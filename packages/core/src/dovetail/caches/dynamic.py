@@ -1,0 +1,83 @@
+"""The cache that grows with the text: the default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dovetail.caches.base import Cache, CacheLayer, KeyValue
+
+GROWTH = 128  # spare positions that a growing buffer reserves
+
+
+class DynamicLayer(CacheLayer):
+    """Grows with the text.
+
+    Reserves some positions ahead, so that a token costs its own size and not a copy of all.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: KeyValue | None = None
+
+    def length(self) -> int:
+        return 0 if self.keys is None else self.keys.shape[2]
+
+    def update(self, key: Tensor, value: Tensor, cache_position: Tensor | None = None) -> KeyValue:
+        if self.keys is None or self.values is None:
+            self.keys, self.values = key, value
+        elif torch.is_grad_enabled() and (key.requires_grad or self.keys.requires_grad):
+            self._buffers = None  # autograd forbids writing in place
+            self.keys = torch.cat((self.keys, key), 2)
+            self.values = torch.cat((self.values, value), 2)
+        else:
+            keys, values = self._reserve(self.keys, self.values, key.shape[2])
+            start, end = self.keys.shape[2], self.keys.shape[2] + key.shape[2]
+            keys[:, :, start:end] = key
+            values[:, :, start:end] = value
+            self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
+
+    def _reserve(self, keys: Tensor, values: Tensor, more: int) -> KeyValue:
+        """Buffers that begin with `keys` and `values` and have room for `more` positions."""
+        length = keys.shape[2]
+        if self._buffers is None or length + more > self._buffers[0].shape[2]:
+            size = length + more + GROWTH + length // 4
+            self._buffers = _extended(keys, size), _extended(values, size)
+        return self._buffers
+
+    def crop(self, length: int) -> None:
+        if self.keys is not None and self.values is not None:
+            length = length if length >= 0 else max(self.length() + length, 0)
+            self.keys, self.values = self.keys[:, :, :length], self.values[:, :, :length]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> None:
+        self._buffers = None
+        super().map(change)
+
+    def reset(self) -> None:
+        self._buffers = None
+        super().reset()
+
+
+def _extended(old: Tensor, size: int) -> Tensor:
+    batch, heads, length, width = old.shape
+    buffer = old.new_empty(batch, heads, size, width)
+    buffer[:, :, :length] = old
+    return buffer
+
+
+class DynamicCache(Cache):
+    """A cache which grows with the text: the default."""
+
+    def __init__(self, num_hidden_layers: int | None = None) -> None:
+        super().__init__([DynamicLayer() for _ in range(num_hidden_layers or 0)], DynamicLayer)
+
+    @classmethod
+    def from_legacy_cache(cls, past_key_values: tuple[KeyValue, ...] | None = None) -> DynamicCache:
+        """Wrap a tuple of (key, value) pairs."""
+        cache = cls()
+        for index, (key, value) in enumerate(past_key_values or ()):
+            cache.update(key, value, index)
+        return cache
