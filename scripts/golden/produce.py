@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -53,6 +54,16 @@ def defaults(family: Family) -> dict[str, Any]:
     return {key: value for key, value in own.items() if key not in common or value != common[key]}
 
 
+def arguments(family: Family) -> dict[str, Any]:
+    """The config's positional arguments in order, with their defaults."""
+    parameters = inspect.signature(getattr(transformers, family.config_class).__init__).parameters
+    return {
+        name: parameter.default
+        for name, parameter in list(parameters.items())[1:]
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    }
+
+
 def write(path: Path, content: Any) -> None:
     """Write `content` as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,9 +73,12 @@ def write(path: Path, content: Any) -> None:
 def produce(family: Family) -> None:
     """Write all files of `family` and remove those it no longer describes."""
     folder = GOLDEN / family.package / family.model_type
-    write(
-        folder / "config.json", {"config_class": family.config_class, "defaults": defaults(family)}
-    )
+    content = {
+        "config_class": family.config_class,
+        "arguments": arguments(family),
+        "defaults": defaults(family),
+    }
+    write(folder / "config.json", content)
     for case in family.cases:
         write(folder / f"{case.name}.json", json.loads(json.dumps(record(case, family))))
     written = {"config", *(case.name for case in family.cases)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -79,3 +80,12 @@ def test_config_defaults_equal_the_reference(path: Path):
     ours = json.loads(json.dumps(getattr(dovetail, content["config_class"])().to_dict()))
     theirs = content["defaults"]
     assert {key: ours.get(key, "absent") for key in theirs} == theirs
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.rglob("config.json")), ids=identify)
+def test_config_arguments_equal_the_reference(path: Path):
+    content = json.loads(path.read_text())
+    parameters = inspect.signature(getattr(dovetail, content["config_class"])).parameters
+    ours = {name: each.default for name, each in parameters.items() if name != "kwargs"}
+    assert list(ours) == list(content["arguments"])
+    assert json.loads(json.dumps(ours)) == content["arguments"]

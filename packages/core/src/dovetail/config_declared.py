@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar, get_origin, get_type_hints
 
@@ -22,6 +22,7 @@ RESERVED = frozenset(
         "sub_configs",
         "is_composition",
         "has_no_defaults_at_init",
+        "argument_moves",
         "attribute_map",
         "keys_to_ignore_at_inference",
         "_auto_class",
@@ -32,6 +33,9 @@ RESERVED = frozenset(
     }
 )
 """What belongs to the class: no field, and never believed when a file names it."""
+
+DEFAULTS = {"num_labels": "default_num_labels"}
+"""Arguments that are no fields, and what holds their defaults."""
 
 
 class Alias:
@@ -51,10 +55,12 @@ class Declared:
     """A class whose annotated attributes with a default are fields, checked whenever they are set.
 
     Fields keep the order of their first declaration, as dataclasses do. A subclass changes a
-    default by annotating the field anew or by assigning the bare name.
+    default by annotating the field anew or by assigning the bare name. `argument_moves` says where
+    positional arguments have another order: ``{name: the one it follows}``, None for by name only.
     """
 
     attribute_map: ClassVar[Mapping[str, str]] = {}
+    argument_moves: ClassVar[Mapping[str, str | None]] = {}
     _aliases: ClassVar[Mapping[str, str]] = {}
     _fields: ClassVar[Mapping[str, Any]]
     _positional: ClassVar[tuple[str, ...]] = ()
@@ -69,7 +75,8 @@ class Declared:
             if cls._is_field(name) and "ClassVar" not in str(annotation)
         ]
         if not keywords_only:
-            cls._positional = tuple(dict.fromkeys((*cls._positional, *own)))
+            names = dict.fromkeys((*cls._positional, *own))
+            cls._positional = _moved(names, cls.__dict__.get("argument_moves", {}))
         cls._aliases = {
             alias: field for alias, field in cls.attribute_map.items() if alias not in own
         }
@@ -109,7 +116,8 @@ class Declared:
     def _signature(cls) -> inspect.Signature:
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         named = [
-            inspect.Parameter(name, kind, default=getattr(cls, name)) for name in cls._positional
+            inspect.Parameter(name, kind, default=getattr(cls, DEFAULTS.get(name, name)))
+            for name in cls._positional
         ]
         return inspect.Signature(
             [*named, inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)]
@@ -167,6 +175,15 @@ def _resolved(cls: type) -> dict[str, Any]:
             f"{cls.__name__} cannot be used: its annotations name {failure.name!r}, which the "
             f"module {cls.__module__} does not define. Import it there, not only for type checkers."
         ) from failure
+
+
+def _moved(names: Iterable[str], moves: Mapping[str, str | None]) -> tuple[str, ...]:
+    """`names` in the order that `moves` asks for."""
+    order = [name for name in names if name not in moves]
+    for name, previous in moves.items():
+        if previous is not None:
+            order.insert(order.index(previous) + 1, name)
+    return tuple(order)
 
 
 def _is_constant(hint: Any) -> bool:

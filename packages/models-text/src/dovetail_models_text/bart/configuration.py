@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from dovetail.config_fields import LayerCount, NonNegativeFloat, Probability, Size, TokenIds
 from dovetail.configs import PretrainedConfig
 from dovetail.errors import ConfigError
+
+RELATIVES: Mapping[str, str | None] = {
+    "use_cache": "decoder_layerdrop",
+    "is_encoder_decoder": "use_cache",
+    "num_labels": None,
+}
+"""How the positional arguments of relatives differ from BART's."""
+TRANSLATORS: Mapping[str, str | None] = {
+    **RELATIVES,
+    "classifier_dropout": None,
+    "decoder_start_token_id": "init_std",
+}
+"""The same of relatives that do not classify."""
 
 
 class BartConfig(PretrainedConfig):
@@ -19,6 +33,7 @@ class BartConfig(PretrainedConfig):
     """
 
     model_type: ClassVar[str] = "bart"
+    argument_moves: ClassVar[dict[str, str | None]] = {"num_labels": "use_cache"}
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
     attribute_map: ClassVar[dict[str, str]] = {
         "num_attention_heads": "encoder_attention_heads",

@@ -21,6 +21,7 @@ class CodeGenConfig(GPTJConfig):
     """
 
     model_type: ClassVar[str] = "codegen"
+    argument_moves: ClassVar[dict[str, str | None]] = {"n_ctx": "n_positions"}
 
     n_ctx: Size = 2048
 

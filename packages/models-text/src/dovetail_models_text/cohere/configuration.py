@@ -24,6 +24,7 @@ class CohereConfig(DecoderConfig):
     """
 
     model_type: ClassVar[str] = "cohere"
+    argument_moves: ClassVar[dict[str, str | None]] = {"logit_scale": "intermediate_size"}
     rope_interleaved: ClassVar[bool] = True
 
     vocab_size: Size = 256000

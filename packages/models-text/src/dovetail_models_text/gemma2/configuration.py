@@ -17,6 +17,7 @@ class Gemma2Config(GemmaConfig):
     """
 
     model_type: ClassVar[str] = "gemma2"
+    argument_moves: ClassVar[dict[str, str | None]] = {"hidden_act": None}
 
     hidden_activation: str | None = "gelu_pytorch_tanh"
     query_pre_attn_scalar: PositiveFloat = 224

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dovetail.config_fields import Probability, Size, TokenIds
-from dovetail_models_text.bart.configuration import BartConfig
+from dovetail_models_text.bart.configuration import TRANSLATORS, BartConfig
 
 
 class M2M100Config(BartConfig):
@@ -13,6 +13,7 @@ class M2M100Config(BartConfig):
     padding out; the defaults are those of ``facebook/m2m100_418M``."""
 
     model_type: ClassVar[str] = "m2m_100"
+    argument_moves: ClassVar[dict[str, str | None]] = {**TRANSLATORS, "forced_eos_token_id": None}
     default_num_labels: ClassVar[int] = 2
     pre_norm: ClassVar[bool] = True
     embedding_norm: ClassVar[bool] = False

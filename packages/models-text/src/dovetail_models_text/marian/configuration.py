@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dovetail.config_fields import Size, TokenIds
-from dovetail_models_text.bart.configuration import BartConfig
+from dovetail_models_text.bart.configuration import TRANSLATORS, BartConfig
 
 
 class MarianConfig(BartConfig):
@@ -16,6 +16,11 @@ class MarianConfig(BartConfig):
     """
 
     model_type: ClassVar[str] = "marian"
+    argument_moves: ClassVar[dict[str, str | None]] = {
+        **TRANSLATORS,
+        "bos_token_id": None,
+        "decoder_vocab_size": "vocab_size",
+    }
     default_num_labels: ClassVar[int] = 2
     embedding_norm: ClassVar[bool] = False
     positions: ClassVar[str] = "sinusoidal"

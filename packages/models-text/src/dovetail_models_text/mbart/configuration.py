@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dovetail.config_fields import TokenIds
-from dovetail_models_text.bart.configuration import BartConfig
+from dovetail_models_text.bart.configuration import RELATIVES, BartConfig
 
 
 class MBartConfig(BartConfig):
@@ -13,6 +13,7 @@ class MBartConfig(BartConfig):
     end."""
 
     model_type: ClassVar[str] = "mbart"
+    argument_moves: ClassVar[dict[str, str | None]] = {**RELATIVES, "decoder_start_token_id": None}
     default_num_labels: ClassVar[int] = 2
     pre_norm: ClassVar[bool] = True
 

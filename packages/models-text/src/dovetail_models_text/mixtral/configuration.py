@@ -18,6 +18,7 @@ class MixtralConfig(MistralConfig):
     """
 
     model_type: ClassVar[str] = "mixtral"
+    argument_moves: ClassVar[dict[str, str | None]] = {"head_dim": None}
 
     rms_norm_eps: PositiveFloat = 1e-5
     rope_theta: PositiveFloat = 1e6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dovetail.config_fields import TokenIds
-from dovetail_models_text.bart.configuration import BartConfig
+from dovetail_models_text.bart.configuration import TRANSLATORS, BartConfig
 
 
 class PegasusConfig(BartConfig):
@@ -13,6 +13,7 @@ class PegasusConfig(BartConfig):
     normalised."""
 
     model_type: ClassVar[str] = "pegasus"
+    argument_moves: ClassVar[dict[str, str | None]] = {**TRANSLATORS, "bos_token_id": None}
     default_num_labels: ClassVar[int] = 2
     pre_norm: ClassVar[bool] = True
     embedding_norm: ClassVar[bool] = False

@@ -16,6 +16,7 @@ class Phi3Config(DecoderConfig):
     """
 
     model_type: ClassVar[str] = "phi3"
+    argument_moves: ClassVar[dict[str, str | None]] = {"hidden_act": "attention_dropout"}
 
     vocab_size: Size = 32064
     hidden_size: Size = 3072

@@ -24,6 +24,7 @@ class StableLmConfig(DecoderConfig):
     """
 
     model_type: ClassVar[str] = "stablelm"
+    argument_moves: ClassVar[dict[str, str | None]] = {"hidden_size": "intermediate_size"}
     attribute_map: ClassVar[dict[str, str]] = {"qkv_bias": "use_qkv_bias"}
 
     vocab_size: Size = 50304
@@ -36,7 +37,7 @@ class StableLmConfig(DecoderConfig):
     layer_norm_eps: NonNegativeFloat = 1e-5
     use_cache: bool = True
     tie_word_embeddings: bool = False
-    rope_theta: PositiveFloat = 10000.0
+    rope_theta: PositiveFloat = 10000
     rope_scaling: dict[str, Any] | None = None
     use_qkv_bias: bool = False
     qk_layernorm: bool = False
