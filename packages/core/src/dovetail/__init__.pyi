@@ -134,6 +134,7 @@ from dovetail.caches import Cache as Cache
 from dovetail.caches import DynamicCache as DynamicCache
 from dovetail.caches import EncoderDecoderCache as EncoderDecoderCache
 from dovetail.caches import HybridCache as HybridCache
+from dovetail.caches import MambaCache as MambaCache
 from dovetail.caches import SlidingWindowCache as SlidingWindowCache
 from dovetail.caches import StaticCache as StaticCache
 from dovetail.config_values import CONFIG_NAME as CONFIG_NAME
@@ -593,6 +594,7 @@ __all__ = [
     "MODEL_MAPPING",
     "MODEL_NAMES_MAPPING",
     "MODEL_WITH_LM_HEAD_MAPPING",
+    "MambaCache",
     "MaxLengthCriteria",
     "MaxTimeCriteria",
     "MinLengthLogitsProcessor",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dovetail.caches import Cache, EncoderDecoderCache, KeyValue
+from dovetail.caches import Cache, EncoderDecoderCache, KeyValue, StateLayer, state_layer
 from dovetail.layers.attention import attention
 from dovetail.masks import Mask
 from dovetail.recording import Recorder
@@ -24,8 +24,9 @@ class Context:
     `positions` (T,) count from the start of the text, `position_ids` (B or 1, T) are what position
     embeddings see; `rotary` holds cosines and sines (B, T, E); `bias` (1 or B, H, T, S) is added to
     the scores of self-attention; `layer_masks`, where layers differ in what they may see, hold the
-    mask of each in place of `mask`; head masks are (L, H, 1, 1); `encoder_hidden_states` (B, S, D)
-    are what cross-attention reads.
+    mask of each in place of `mask`; `text` (B, T), for recurrent layers, is False where there is
+    padding, None where there is none; head masks are (L, H, 1, 1); `encoder_hidden_states`
+    (B, S, D) are what cross-attention reads.
     """
 
     implementation: str
@@ -33,6 +34,7 @@ class Context:
     positions: Tensor
     mask: Mask | None = None
     layer_masks: Sequence[Mask | None] | None = None
+    text: Tensor | None = None
     cache: Cache | None = None
     recorder: Recorder | None = None
     rotary: tuple[Tensor, Tensor] | None = None
@@ -54,6 +56,10 @@ class Context:
         if self.cache is None:
             return key, value
         return self.cache.update(key, value, layer_idx, self.positions)
+
+    def states(self, layer_idx: int) -> StateLayer | None:
+        """What a recurrent layer remembers of the text, None without a cache."""
+        return None if self.cache is None else state_layer(self.cache, layer_idx)
 
     def keys_and_values(
         self,

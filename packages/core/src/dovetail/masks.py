@@ -156,6 +156,19 @@ def bidirectional_mask(
     return None if padding is None else Mask(length, keys, padding=padding)
 
 
+def text_positions(hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor | None:
+    """Which of the new positions (B, T) are text, for layers without attention; None when all are.
+
+    `attention_mask` (B, S) may begin with what a cache holds.
+    """
+    if attention_mask is not None and attention_mask.dim() != 2:
+        raise ValueError(
+            f"attention_mask of shape {tuple(attention_mask.shape)}: the model has recurrent "
+            "layers, from which single keys cannot be hidden; give (batch, length)"
+        )
+    return _padding(attention_mask, hidden_states.shape[1])
+
+
 def _padding(attention_mask: Tensor | None, keys: int) -> Tensor | None:
     """The padding mask (B, `keys`) as booleans, None when nothing is padded."""
     if attention_mask is None:

@@ -19,7 +19,7 @@ from dovetail.hub import PushToHubMixin
 from dovetail.layers.attention import implementation_named
 from dovetail.layers.norms import RMSNorm
 from dovetail.layers.projections import Conv1D
-from dovetail.masks import bidirectional_mask, causal_mask
+from dovetail.masks import bidirectional_mask, causal_mask, text_positions
 from dovetail.recording import Recorder
 from dovetail.resizing import resize_embedding, resize_output
 
@@ -481,7 +481,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         cross_head_mask: Tensor | None = None,
     ) -> Context:
         """Context of a decoder over `hidden_states` (B, T, D): causal, within the windows that the
-        config declares (`layer_windows`), with cache and, if given, an encoder."""
+        config declares (`layer_windows`), with cache and, if given, an encoder. Recurrent layers,
+        whose window is 0, get `text` in place of a mask."""
         kind = DynamicCache if encoder_hidden_states is None else EncoderDecoderCache
         cache = self.open_cache(past_key_values, use_cache, kind)
         if cache_position is None:
@@ -503,15 +504,18 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             position_ids=position_ids,
         )
         windows = layer_windows(self.config)
+        recurrent = 0 in windows
         masks = {
-            window: mask(window=window, layer_idx=windows.index(window)) for window in set(windows)
+            window: mask(window=window, layer_idx=windows.index(window))
+            for window in set(windows) - {0}
         }
         return Context(
             self.config._attn_implementation,
             position_ids=cache_position[None] if position_ids is None else position_ids,
             positions=cache_position,
-            mask=masks[windows[0]],
-            layer_masks=None if len(masks) == 1 else [masks[window] for window in windows],
+            mask=next(iter(masks.values()), None),
+            layer_masks=None if len(masks) < 2 else [masks.get(window) for window in windows],
+            text=text_positions(hidden_states, attention_mask) if recurrent else None,
             cache=cache,
             recorder=recorder,
             head_mask=self.expand_head_mask(head_mask),

@@ -143,6 +143,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "DynamicCache",
         "EncoderDecoderCache",
         "HybridCache",
+        "MambaCache",
         "SlidingWindowCache",
         "StaticCache",
     ),

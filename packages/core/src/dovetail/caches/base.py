@@ -48,6 +48,10 @@ class CacheLayer(ABC):
         if self.keys is not None and self.values is not None:
             self.keys, self.values = change(self.keys), change(self.values)
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What is remembered, as older code expects it: keys and values."""
+        return self.keys, self.values  # type: ignore[return-value] # None before the first update
+
     def reset(self) -> None:
         """Forget everything, keeping any reserved memory."""
         self.keys = self.values = None
@@ -141,8 +145,7 @@ class Cache:
         return [layer.values for layer in self.layers if layer.values is not None]
 
     def __getitem__(self, layer_idx: int) -> KeyValue:
-        layer = self.layers[layer_idx]
-        return layer.keys, layer.values  # type: ignore[return-value]
+        return self.layers[layer_idx].tensors()  # type: ignore[return-value] # states: as many
 
     def __iter__(self) -> Iterator[KeyValue]:
         return (self[index] for index in range(len(self)))

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from dovetail.caches.base import Cache, CacheLayer, KeyValue
+from dovetail.caches.kinds import recurrent_layers
+from dovetail.caches.states import StateLayer
 
 
 class StaticLayer(CacheLayer):
@@ -72,7 +74,7 @@ class StaticLayer(CacheLayer):
 
 class StaticCache(Cache):
     """A cache of fixed size ``(max_batch_size, K, max_cache_len, E)`` for compiled and exported
-    decoding."""
+    decoding; recurrent layers keep their states."""
 
     is_compileable = True
 
@@ -88,10 +90,14 @@ class StaticCache(Cache):
         text = config.get_text_config()
         length = max_cache_len or text.max_position_embeddings
         layers = getattr(text, "num_decoder_layers", None) or text.num_hidden_layers
-        super().__init__([StaticLayer(length) for _ in range(layers)])
+        recurrent = recurrent_layers(text)
+        super().__init__(
+            [StateLayer() if index in recurrent else StaticLayer(length) for index in range(layers)]
+        )
         self.max_cache_len, self.max_batch_size = length, max_batch_size or batch_size
-        if self.max_batch_size is not None:
+        if self.max_batch_size is not None and len(recurrent) < layers:
             heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
             width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
             for layer in self.layers:
-                layer.allocate(self.max_batch_size, heads, width, width, device, dtype)  # type: ignore[attr-defined]
+                if isinstance(layer, StaticLayer):
+                    layer.allocate(self.max_batch_size, heads, width, width, device, dtype)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from dovetail.caches.base import Cache, CacheLayer, KeyValue
+from dovetail.caches.kinds import layer_windows
+from dovetail.caches.states import StateLayer
 from dovetail.caches.static import StaticLayer
 
 
@@ -52,18 +54,9 @@ class SlidingWindowLayer(CacheLayer):
         super().reset()
 
 
-def layer_windows(config: Any) -> list[int | None]:
-    """How many positions, itself included, a token sees in each layer; None is all before it.
-
-    Architectures with windows declare them as ``config.layer_windows``.
-    """
-    text = config.get_text_config()
-    windows = getattr(text, "layer_windows", None)
-    return [None] * text.num_hidden_layers if windows is None else windows
-
-
 class HybridCache(Cache):
-    """Layers with a window keep that window, the others have a fixed size as in `StaticCache`."""
+    """Layers with a window keep that window, recurrent ones their state, and the others have a
+    fixed size as in `StaticCache`."""
 
     def __init__(
         self,
@@ -75,13 +68,14 @@ class HybridCache(Cache):
         batch_size: int | None = None,
     ) -> None:
         length = max_cache_len or config.get_text_config().max_position_embeddings
-        super().__init__(
-            [
-                StaticLayer(length) if window is None else SlidingWindowLayer(window)
-                for window in layer_windows(config)
-            ]
-        )
+        super().__init__([_layer(window, length) for window in layer_windows(config)])
         self.max_cache_len, self.max_batch_size = length, max_batch_size or batch_size
+
+
+def _layer(window: int | None, length: int) -> CacheLayer:
+    if window is None:
+        return StaticLayer(length)
+    return SlidingWindowLayer(window) if window else StateLayer()
 
 
 class SlidingWindowCache(HybridCache):

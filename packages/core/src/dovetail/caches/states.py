@@ -1,0 +1,176 @@
+"""What recurrent layers remember: states of a fixed size in place of keys and values.
+
+A config says which layers those are, and how large their states: ``layer_windows`` is 0 for them,
+``state_shapes`` maps the name of each state to its shape without the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dovetail.caches.base import Cache, CacheLayer, KeyValue
+from dovetail.caches.dynamic import DynamicLayer
+from dovetail.caches.kinds import layer_windows
+
+
+class StateLayer(CacheLayer):
+    """Named tensors (B, ...) that stand for all positions read, however many.
+
+    The model's layer asks for each state by `get` and hands in the new ones by `put`.
+    """
+
+    def __init__(self, states: Mapping[str, Tensor] | None = None) -> None:
+        self.states: dict[str, Tensor] = dict(states or {})
+        self.seen = 0
+        self._reserved = bool(self.states)
+
+    def get(self, name: str) -> Tensor | None:
+        """The state `name`, None before the first `put`."""
+        return self.states.get(name)
+
+    def put(self, positions: int, **states: Tensor) -> None:
+        """Replace `states` by what they are `positions` later; each keeps the type it has."""
+        for name, state in states.items():
+            old = self.states.get(name)
+            self.states[name] = state if old is None else state.to(old.dtype)
+        self.seen += positions
+
+    def length(self) -> int:
+        return self.seen
+
+    def update(self, key: Tensor, value: Tensor, cache_position: Tensor | None = None) -> KeyValue:
+        raise ValueError(
+            f"This layer of the cache holds states ({', '.join(self.states) or 'none yet'}), and "
+            "an attention layer wants to add keys to it: give the model a cache of its own, made "
+            "with past_key_values=None."
+        )
+
+    def crop(self, length: int) -> None:
+        kept = length if length >= 0 else max(self.seen + length, 0)
+        if kept == 0:
+            self.reset()
+        elif kept < self.seen:
+            raise ValueError(
+                f"A recurrent state of {self.seen} positions cannot go back to {kept}: it is a "
+                "summary of all. Keep a copy of the cache (copy.deepcopy) from where to start "
+                "again, or read the text anew."
+            )
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replace every state by ``change`` of it."""
+        self.states = {name: change(state) for name, state in self.states.items()}
+
+    def reset(self) -> None:
+        self.seen = 0
+        if self._reserved:
+            self.map(torch.zeros_like)
+        else:
+            self.states = {}
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(self.states.values())
+
+
+def state_layer(cache: Cache, layer_idx: int) -> StateLayer:
+    """The states of layer `layer_idx` of `cache`; a layer for keys that is still empty gives way.
+
+    Raises `ValueError` when the cache holds keys there.
+    """
+    layer = cache.layer(layer_idx)
+    if isinstance(layer, StateLayer):
+        return layer
+    if layer.length():
+        raise ValueError(
+            f"Layer {layer_idx} of the {type(cache).__name__} holds the keys of {layer.length()} "
+            "positions, and the model's layer has a recurrent state: the cache is of another "
+            "model. Give one that is empty, or none."
+        )
+    cache.layers[layer_idx] = StateLayer()
+    return cache.layers[layer_idx]  # type: ignore[return-value]
+
+
+class MambaCache(Cache):
+    """States of all recurrent layers, reserved at once; other layers grow with the text.
+
+    `conv_states` and `ssm_states` list one tensor for each recurrent layer: the last inputs of its
+    convolution (B, C, kernel), and the state of its recurrence (B, C, N) or (B, H, E, N).
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        batch_size: int | None = None,
+        dtype: torch.dtype = torch.float16,
+        device: torch.device | str | None = None,
+        max_batch_size: int | None = None,
+    ) -> None:
+        rows = batch_size or max_batch_size
+        if rows is None:
+            raise ValueError("MambaCache: batch_size is missing: give the number of texts.")
+        self.dtype, self.batch_size = dtype, rows
+        shapes = _state_shapes(config)
+        super().__init__(
+            [
+                StateLayer(
+                    {
+                        name: torch.zeros(rows, *shape, dtype=dtype, device=device)
+                        for name, shape in shapes.items()
+                    }
+                )
+                if window == 0
+                else DynamicLayer()
+                for window in layer_windows(config)
+            ]
+        )
+
+    @property
+    def conv_states(self) -> list[Tensor]:
+        """The last inputs of each convolution."""
+        return self._named("conv")
+
+    @property
+    def ssm_states(self) -> list[Tensor]:
+        """The state of each recurrence."""
+        return self._named("ssm")
+
+    def _named(self, name: str) -> list[Tensor]:
+        layers = (layer for layer in self.layers if isinstance(layer, StateLayer))
+        return [layer.states[name] for layer in layers]
+
+    def update_conv_state(
+        self, layer_idx: int, new_conv_state: Tensor, cache_position: Tensor
+    ) -> Tensor:
+        """Shift the columns (B, C, T) into the window of layer `layer_idx`; returns the window.
+
+        `cache_position` (T,) are the positions of the columns.
+        """
+        layer = state_layer(self, layer_idx)
+        window = layer.states["conv"]
+        columns = new_conv_state.to(window)
+        columns = columns if columns.dim() == 3 else columns[..., None]
+        layer.put(0, conv=torch.cat((window, columns), -1)[..., -window.shape[-1] :])
+        layer.seen = int(cache_position[-1]) + 1
+        return layer.states["conv"]
+
+    def update_ssm_state(self, layer_idx: int, new_ssm_state: Tensor) -> Tensor:
+        """Replace the state of the recurrence of layer `layer_idx`; returns it."""
+        layer = state_layer(self, layer_idx)
+        layer.put(0, ssm=new_ssm_state.to(layer.states["ssm"]))
+        return layer.states["ssm"]
+
+
+def _state_shapes(config: Any) -> Mapping[str, tuple[int, ...]]:
+    """The shapes of a layer's states, as the config declares them or as a Mamba's sizes make
+    them."""
+    text = config.get_text_config()
+    shapes = getattr(text, "state_shapes", None)
+    if shapes is None:
+        raise ValueError(
+            f"MambaCache: {type(text).__name__} declares no states (state_shapes), so the model "
+            "has no recurrent layers: use a DynamicCache."
+        )
+    return shapes
