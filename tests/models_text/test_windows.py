@@ -19,6 +19,7 @@ from dovetail import (
     SlidingWindowCache,
 )
 from dovetail.caches import layer_windows
+from dovetail.errors import ConfigError
 from dovetail.testing.subject import fill
 
 WINDOW, LENGTH = 4, 11
@@ -120,3 +121,15 @@ def test_qwen2_has_windows_in_its_upper_layers_only_if_wanted() -> None:
     assert layer_windows(Qwen2Config(**sizes, use_sliding_window=True)) == [None, 5, 5]
     none = sizes | {"sliding_window": 0, "use_sliding_window": True}  # as 5.x writes it
     assert layer_windows(Qwen2Config(**none)) == [None] * 3
+
+
+def test_files_of_newer_releases_say_which_layers_have_a_window() -> None:
+    kinds = ["full_attention", "sliding_attention"]
+    for config_class in (Gemma2Config, Qwen2Config, MistralConfig):
+        config = config_class(**SIZES, sliding_window=3, use_sliding_window=True, layer_types=kinds)
+        assert layer_windows(config) == [None, 3]
+        assert layer_windows(config_class.from_dict(config.to_dict())) == [None, 3]
+    with pytest.raises(ConfigError, match="layer_types names 1 layers"):
+        Gemma2Config(num_hidden_layers=2, layer_types=kinds[:1])
+    with pytest.raises(ConfigError, match="'mamba' is not allowed"):
+        Gemma2Config(num_hidden_layers=1, layer_types=["mamba"])

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from dovetail.config_fields import PositiveFloat, Size
 from dovetail_models_text.gemma.configuration import GemmaConfig
+from dovetail_models_text.llama.configuration import SlidingWindows
 
 
-class Gemma2Config(GemmaConfig):
+class Gemma2Config(GemmaConfig, SlidingWindows):
     """Sizes and constants of a Gemma 2 model.
 
     Every other layer, the first being one, sees the last `sliding_window` positions only. Scores
@@ -26,9 +27,6 @@ class Gemma2Config(GemmaConfig):
     attn_logit_softcapping: PositiveFloat | None = 50.0
     cache_implementation: str | None = "hybrid"
 
-    @property
-    def layer_windows(self) -> list[int | None]:
-        """The window of each layer: local and global ones in turn."""
-        return [
-            None if index % 2 else self.sliding_window for index in range(self.num_hidden_layers)
-        ]
+    def is_local(self, layer_idx: int) -> bool:
+        """Whether the layer has the window: every other one, the first being one."""
+        return layer_idx % 2 == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from dovetail.config_fields import (
     LayerCount,
@@ -49,6 +49,27 @@ class DecoderConfig(PretrainedConfig):
                 f"num_key_value_heads={self.num_key_value_heads} does not divide "
                 f"num_attention_heads={self.num_attention_heads}."
             )
+
+
+class SlidingWindows:
+    """What configs share whose layers, all or some, see the last `sliding_window` positions only.
+
+    Files of 5.x say in `layer_types` which layers do; elsewhere it is the family that knows.
+    """
+
+    layer_types: list[Literal["full_attention", "sliding_attention"]] | None = None
+
+    def is_local(self, layer_idx: int) -> bool:
+        """Whether the layer has the window where nothing is said: all have."""
+        return True
+
+    @property
+    def layer_windows(self: Any) -> list[int | None]:
+        """The window of each layer, None where it sees all positions."""
+        layers = range(self.num_hidden_layers)
+        kinds = self.layer_types
+        local = map(self.is_local, layers) if kinds is None else (k[0] == "s" for k in kinds)
+        return [self.sliding_window if each else None for each in local]
 
 
 class LlamaConfig(DecoderConfig):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dovetail.config_fields import NonNegativeFloat, PositiveFloat, Probability, Size, TokenIds
-from dovetail_models_text.llama.configuration import DecoderConfig
+from dovetail_models_text.llama.configuration import DecoderConfig, SlidingWindows
 
 
-class MistralConfig(DecoderConfig):
+class MistralConfig(DecoderConfig, SlidingWindows):
     """Sizes and constants of a Mistral model; the defaults are those of Mistral 7B v0.1.
 
     A token sees the last `sliding_window` positions, itself included; None is all of them.
@@ -31,8 +31,3 @@ class MistralConfig(DecoderConfig):
     rope_theta: PositiveFloat = 10000.0
     sliding_window: Size | None = 4096
     attention_dropout: Probability = 0.0
-
-    @property
-    def layer_windows(self) -> list[int | None]:
-        """The window of each layer: the same in all."""
-        return [self.sliding_window] * self.num_hidden_layers

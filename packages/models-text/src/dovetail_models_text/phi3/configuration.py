@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from dovetail.config_fields import NonNegativeFloat, PositiveFloat, Probability, Size, TokenIds
-from dovetail_models_text.llama.configuration import DecoderConfig
+from dovetail_models_text.llama.configuration import DecoderConfig, SlidingWindows
 
 
-class Phi3Config(DecoderConfig):
+class Phi3Config(DecoderConfig, SlidingWindows):
     """Sizes and constants of a Phi-3 model; the defaults are those of Phi-3 Mini 4K.
 
     A ``longrope`` scaling (``su`` in early files) changes its factors for texts beyond
@@ -37,8 +37,3 @@ class Phi3Config(DecoderConfig):
     eos_token_id: TokenIds = 32000
     pad_token_id: TokenIds = 32000
     sliding_window: Size | None = None
-
-    @property
-    def layer_windows(self) -> list[int | None]:
-        """The window of each layer: the same in all."""
-        return [self.sliding_window] * self.num_hidden_layers

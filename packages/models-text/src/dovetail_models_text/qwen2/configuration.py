@@ -11,10 +11,10 @@ from dovetail.config_fields import (
     Probability,
     Size,
 )
-from dovetail_models_text.llama.configuration import DecoderConfig
+from dovetail_models_text.llama.configuration import DecoderConfig, SlidingWindows
 
 
-class Qwen2Config(DecoderConfig):
+class Qwen2Config(DecoderConfig, SlidingWindows):
     """Sizes and constants of a Qwen 2 model.
 
     With `use_sliding_window` the layers from `max_window_layers` on see the last `sliding_window`
@@ -45,8 +45,6 @@ class Qwen2Config(DecoderConfig):
         super().derive()
         self.sliding_window = (self.sliding_window or None) if self.use_sliding_window else None
 
-    @property
-    def layer_windows(self) -> list[int | None]:
-        """The window of each layer, None below `max_window_layers`."""
-        full = min(self.max_window_layers, self.num_hidden_layers)
-        return [None] * full + [self.sliding_window] * (self.num_hidden_layers - full)
+    def is_local(self, layer_idx: int) -> bool:
+        """Whether the layer has the window: from `max_window_layers` on."""
+        return layer_idx >= self.max_window_layers

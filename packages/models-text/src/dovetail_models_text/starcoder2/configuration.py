@@ -12,10 +12,10 @@ from dovetail.config_fields import (
     Size,
     TokenIds,
 )
-from dovetail_models_text.llama.configuration import DecoderConfig
+from dovetail_models_text.llama.configuration import DecoderConfig, SlidingWindows
 
 
-class Starcoder2Config(DecoderConfig):
+class Starcoder2Config(DecoderConfig, SlidingWindows):
     """Sizes and constants of a StarCoder 2 model; the defaults are those of the 3B.
 
     A token sees the last `sliding_window` positions, itself included; None is all of them.
@@ -44,8 +44,3 @@ class Starcoder2Config(DecoderConfig):
     residual_dropout: Probability = 0.0
     embedding_dropout: Probability = 0.0
     use_bias: bool = True
-
-    @property
-    def layer_windows(self) -> list[int | None]:
-        """The window of each layer: the same in all."""
-        return [self.sliding_window] * self.num_hidden_layers
