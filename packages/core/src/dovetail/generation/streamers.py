@@ -113,9 +113,8 @@ class TextIteratorStreamer(TextStreamer):
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """Put a piece of text into the queue."""
-        self.text_queue.put(text, timeout=self.timeout)
-        if stream_end:
-            self.text_queue.put(self.stop_signal, timeout=self.timeout)
+        for piece in (text, self.stop_signal)[: 1 + stream_end]:
+            self.text_queue.put(piece, timeout=self.timeout)
 
     def __iter__(self) -> Iterator[str]:
         return self

@@ -59,10 +59,12 @@ class CodeGenTokenizer(GPT2Tokenizer):
         """`completion` up to its second top-level ``print`` or ``def`` and to the first match of
         any pattern, in which ``^`` is the start of a line."""
         for pattern in UNWANTED_REPEATS:
-            found = list(re.finditer(pattern, completion, re.MULTILINE))
-            if len(found) > 1:
-                completion = completion[: found[1].start()]
-        matches = (
-            re.search(pattern, completion, re.MULTILINE) for pattern in truncate_before_pattern
-        )
-        return completion[: min((match.start() for match in matches if match), default=None)]
+            second = starts(pattern, completion)[1:2]
+            completion = completion[: second[0] if second else None]
+        ends = [start for each in truncate_before_pattern for start in starts(each, completion)]
+        return completion[: min(ends, default=None)]
+
+
+def starts(pattern: str, text: str) -> list[int]:
+    """Where in `text` the matches of `pattern` start."""
+    return [match.start() for match in re.finditer(pattern, text, re.MULTILINE)]

@@ -29,10 +29,9 @@ class GPTNeoSelfAttention(nn.Module):
         super().__init__()
         self.config, self.layer_idx = config, layer_idx
         self.head_dim = config.hidden_size // config.num_heads
-        self.k_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.v_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.q_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.out_proj = Linear(config.hidden_size, config.hidden_size)
+        width = config.hidden_size
+        self.k_proj, self.v_proj, self.q_proj = (Linear(width, width, bias=False) for _ in range(3))
+        self.out_proj = Linear(width, width)
         self.resid_dropout = nn.Dropout(config.resid_dropout)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:

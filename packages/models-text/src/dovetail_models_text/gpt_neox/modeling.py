@@ -98,15 +98,14 @@ class GPTNeoXModel(GPTNeoXPreTrainedModel):
 
     def __init__(self, config: GPTNeoXConfig) -> None:
         super().__init__(config)
-        self.embed_in = nn.Embedding(config.vocab_size, config.hidden_size)
+        width, heads = config.hidden_size, config.num_attention_heads
+        self.embed_in = nn.Embedding(config.vocab_size, width)
         self.emb_dropout = nn.Dropout(config.hidden_dropout)
-        self.layers = nn.ModuleList(
-            GPTNeoXLayer(config, index) for index in range(config.num_hidden_layers)
-        )
-        self.final_layer_norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        width = config.hidden_size // config.num_attention_heads
+        layers = range(config.num_hidden_layers)
+        self.layers = nn.ModuleList(GPTNeoXLayer(config, index) for index in layers)
+        self.final_layer_norm = nn.LayerNorm(width, config.layer_norm_eps)
         self.rotary_emb = RotaryEmbedding(
-            int(width * config.rotary_pct),
+            int(width // heads * config.rotary_pct),
             config.rotary_emb_base,
             config.max_position_embeddings,
             config.rope_scaling,

@@ -28,10 +28,9 @@ class GPTJAttention(nn.Module):
         super().__init__()
         self.config, self.layer_idx = config, layer_idx
         self.head_dim = config.n_embd // config.n_head
-        self.k_proj = Linear(config.n_embd, config.n_embd, bias=False)
-        self.v_proj = Linear(config.n_embd, config.n_embd, bias=False)
-        self.q_proj = Linear(config.n_embd, config.n_embd, bias=False)
-        self.out_proj = Linear(config.n_embd, config.n_embd, bias=False)
+        width = config.n_embd
+        self.k_proj, self.v_proj, self.q_proj = (Linear(width, width, bias=False) for _ in range(3))
+        self.out_proj = Linear(width, width, bias=False)
         self.resid_dropout = nn.Dropout(config.resid_pdrop)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:

@@ -45,9 +45,9 @@ class ZeroShotClassificationArgumentHandler(ArgumentHandler):
 
     def _parse_labels(self, labels: str | list[str]) -> list[str]:
         """The labels of a list, or of a text that separates them by commas."""
-        if isinstance(labels, str):
-            return [label.strip() for label in labels.split(",") if label.strip()]
-        return labels
+        if not isinstance(labels, str):
+            return labels
+        return [name for part in labels.split(",") if (name := part.strip())]
 
 
 class ZeroShotClassificationPipeline(ChunkPipeline):
@@ -77,10 +77,8 @@ class ZeroShotClassificationPipeline(ChunkPipeline):
     @property
     def entailment_id(self) -> int:
         """The output that stands for entailment; -1 when no label says so."""
-        for label, index in self.model.config.label2id.items():
-            if label.lower().startswith("entail"):
-                return index
-        return -1
+        outputs = self.model.config.label2id
+        return next((outputs[name] for name in outputs if name.lower().startswith("entail")), -1)
 
     def _sanitize_parameters(
         self,
