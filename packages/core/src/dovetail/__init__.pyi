@@ -234,7 +234,6 @@ from dovetail.weight_files import WEIGHTS_NAME as WEIGHTS_NAME
 
 # dovetail-models-text
 
-from dovetail.tokenizers import PreTrainedTokenizerFast as PreTrainedTokenizerFast
 from dovetail_models_text.bart.configuration import BartConfig as BartConfig
 from dovetail_models_text.bart.modeling import BartForCausalLM as BartForCausalLM
 from dovetail_models_text.bart.modeling import BartForConditionalGeneration as BartForConditionalGeneration

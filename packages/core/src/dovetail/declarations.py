@@ -39,8 +39,18 @@ class Declaration:
 
 
 def by_class_name(*targets: Target | None) -> dict[str, Target]:
-    """Map ``Name`` of each ``"module:Name"`` to the target; what is no such string is left out."""
-    return {target.partition(":")[2]: target for target in targets if isinstance(target, str)}
+    """Map ``Name`` of each ``"module:Name"`` to the target; what is no such string is left out, and
+    what the core exports itself."""
+    return {
+        target.partition(":")[2]: target
+        for target in targets
+        if isinstance(target, str) and not in_core(target)
+    }
+
+
+def in_core(target: Target) -> bool:
+    """Whether `target` lives in the core, as a tokenizer that needs no class of its own does."""
+    return target.startswith("dovetail.")
 
 
 @dataclass(frozen=True)
@@ -184,14 +194,16 @@ class CallbackDeclaration(Declaration):
 
 @dataclass(frozen=True)
 class ConverterDeclaration(Declaration):
-    """One converter from an original checkpoint layout to the Hub's.
+    """One converter between an original checkpoint layout and the Hub's.
 
-    `layout` names the original, for instance ``"meta"`` or ``"tensorflow"``.
+    `layout` names the original, for instance ``"meta"`` or ``"tensorflow"``, `converter` is a
+    `dovetail.converting.Layout`, and `summary` says in a few words what it reads and writes.
     """
 
     model_type: str
     layout: str
     converter: Target
+    summary: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -250,7 +262,8 @@ def family(
     if tokenizer is not None:
         tokenizer = tokenizer if ":" in tokenizer else f"{package}.tokenization:{tokenizer}"
         name = tokenizer.rpartition(":")[2]
-        extra.setdefault(f"{name.removesuffix('Fast')}Fast", tokenizer)
+        if not in_core(tokenizer):
+            extra.setdefault(f"{name.removesuffix('Fast')}Fast", tokenizer)
     return ModelDeclaration(
         model_type=model_type,
         config=f"{package}.configuration:{prefix}Config",

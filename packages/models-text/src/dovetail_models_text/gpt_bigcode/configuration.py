@@ -46,7 +46,7 @@ class GPTBigCodeConfig(PretrainedConfig):
     multi_query: bool = True
 
     def check(self) -> None:
-        """Refuse head counts that do not divide, and an encoder to attend to."""
+        """Refuse head counts that do not divide, and an encoder, which no checkpoint reads."""
         if self.n_embd % self.n_head:
             raise ConfigError(f"n_head={self.n_head} does not divide n_embd={self.n_embd}.")
         if self.add_cross_attention:

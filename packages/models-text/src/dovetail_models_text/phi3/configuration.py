@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from dovetail.config_fields import NonNegativeFloat, PositiveFloat, Probability, Size, TokenIds
+from dovetail.errors import ConfigError
 from dovetail_models_text.llama.configuration import DecoderConfig, SlidingWindows
 
 
 class Phi3Config(DecoderConfig, SlidingWindows):
     """Sizes and constants of a Phi-3 model; the defaults are those of Phi-3 Mini 4K.
 
-    A ``longrope`` scaling (``su`` in early files) changes its factors for texts beyond
-    `original_max_position_embeddings`.
+    A ``longrope`` scaling (``su`` or, though it is none, ``yarn`` in early files) changes its
+    factors for texts beyond `original_max_position_embeddings`.
     """
 
     model_type: ClassVar[str] = "phi3"
@@ -37,3 +38,21 @@ class Phi3Config(DecoderConfig, SlidingWindows):
     eos_token_id: TokenIds = 32000
     pad_token_id: TokenIds = 32000
     sliding_window: Size | None = None
+
+    def derive(self) -> None:
+        """Fill in what follows from other fields; scalings get today's name."""
+        super().derive()
+        scaling = self.rope_scaling
+        if scaling and "long_factor" in scaling and scaling.get("type") in ("su", "yarn"):
+            self.rope_scaling = {**scaling, "type": "longrope", "rope_type": "longrope"}
+
+    def check(self) -> None:
+        """Refuse head counts that do not divide, and factors that are no divisor per channel."""
+        super().check()
+        pairs = int(self.head_dim * getattr(self, "partial_rotary_factor", 1.0)) // 2  # type: ignore[operator]
+        for name in ("short_factor", "long_factor"):
+            if (count := len((self.rope_scaling or {}).get(name) or ())) not in (0, pairs):
+                raise ConfigError(
+                    f"rope_scaling[{name!r}] has {count} factors; a head of this model needs one "
+                    f"for each of its {pairs} pairs of channels."
+                )
