@@ -56,9 +56,11 @@ def test_cache_is_filled_anew_where_longrope_changes_its_factors(beams: int) -> 
 @pytest.mark.parametrize("name", ["su", "yarn", "longrope"])
 def test_old_names_of_longrope_are_read(name: str) -> None:
     factors = {"short_factor": [1.0, 1.1, 1.2, 1.3], "long_factor": [1.5, 2.0, 3.0, 4.0]}
-    config = Phi3Config(**SIZES, rope_scaling={"type": name, **factors})
-    assert config.rope_scaling == {"type": "longrope", "rope_type": "longrope", **factors}
-    assert Phi3Model(config).rotary_emb.kind == "longrope"
+    for key in ("type", "rope_type"):
+        config = Phi3Config(**SIZES, rope_scaling={key: name, **factors})
+        assert config.rope_scaling == {"type": "longrope", **factors}
+        assert config.rope_parameters["rope_type"] == "longrope"
+        assert Phi3Model(config).rotary_emb.kind == "longrope"
 
 
 def test_factors_must_fit_the_heads() -> None:

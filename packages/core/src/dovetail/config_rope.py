@@ -84,8 +84,8 @@ def _with_type(scaling: Mapping[str, Any]) -> dict[str, Any]:
 
 def combined(config: Any) -> dict[str, Any]:
     """What 5.x calls ``rope_parameters``, from ``rope_theta`` and ``rope_scaling``."""
-    scaling = dict(getattr(config, "rope_scaling", None) or {"rope_type": "default"})
-    scaling.pop("type", None)
+    scaling = dict(getattr(config, "rope_scaling", None) or {})
+    scaling.setdefault("rope_type", scaling.pop("type", "default"))
     if hasattr(config, "partial_rotary_factor"):
         scaling.setdefault("partial_rotary_factor", config.partial_rotary_factor)
     return {"rope_theta": config.rope_theta} | scaling

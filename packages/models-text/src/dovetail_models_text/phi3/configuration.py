@@ -40,11 +40,13 @@ class Phi3Config(DecoderConfig, SlidingWindows):
     sliding_window: Size | None = None
 
     def derive(self) -> None:
-        """Fill in what follows from other fields; scalings get today's name."""
+        """Fill in what follows from other fields; scalings get today's name, under the key that all
+        releases read."""
         super().derive()
-        scaling = self.rope_scaling
-        if scaling and "long_factor" in scaling and scaling.get("type") in ("su", "yarn"):
-            self.rope_scaling = {**scaling, "type": "longrope", "rope_type": "longrope"}
+        scaling = dict(self.rope_scaling or {})
+        kind = scaling.pop("rope_type", scaling.get("type"))
+        if "long_factor" in scaling and kind in ("su", "yarn", "longrope"):
+            self.rope_scaling = {**scaling, "type": "longrope"}
 
     def check(self) -> None:
         """Refuse head counts that do not divide, and factors that are no divisor per channel."""
