@@ -104,8 +104,8 @@ def test_a_copy_goes_its_own_way():
 
 def test_a_static_cache_writes_in_place():
     cache, (first, second) = StaticCache(DecoderConfig(), 2, 8), pieces(2)
-    place = cache[0][0].data_ptr()
-    cache.update(first, first, 0, torch.arange(3))
+    place = cache.key_cache[0].data_ptr()
+    cache.update(first, first, 0, {"cache_position": torch.arange(3)})
     keys, _ = cache.update(second, second, 0)
     assert keys.shape == (2, 2, 8, 4)
     assert keys[:, :, :6].equal(torch.cat((first, second), 2))
@@ -115,7 +115,7 @@ def test_a_static_cache_writes_in_place():
     assert cache.get_usable_length(5) == 3
     cache.reset()
     assert cache.get_seq_length() == 0
-    assert not cache[0][0].any()
+    assert not cache.key_cache[0].any()
 
 
 def test_a_static_cache_may_find_out_its_batch_by_itself():

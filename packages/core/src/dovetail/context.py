@@ -55,7 +55,9 @@ class Context:
         attend to."""
         if self.cache is None:
             return key, value
-        return self.cache.update(key, value, layer_idx, self.positions)
+        cos, sin = self.rotary or (None, None)
+        kwargs = {"cache_position": self.positions, "cos": cos, "sin": sin}
+        return self.cache.update(key, value, layer_idx, kwargs)
 
     def states(self, layer_idx: int) -> StateLayer | None:
         """What a recurrent layer remembers of the text, None without a cache."""

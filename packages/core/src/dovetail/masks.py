@@ -19,7 +19,8 @@ from dovetail.caches import Cache
 class Mask:
     """Which of S keys each of T queries may see.
 
-    `causal` with `positions` (T,): query ``t`` sees keys up to ``positions[t]``; `window`: and no
+    `causal` with `positions` (T,): query ``t`` sees keys up to ``positions[t]``; `key_positions`
+    (S,): key ``s`` is at that position and not at ``s``, nowhere if negative; `window`: and no
     further back than that many; `padding` (B, S): only keys that are True; `segments` (B, T): only
     keys of the same packed sequence; `custom` (B, 1 or H, T, S): an additive mask that replaces all
     of it.
@@ -32,6 +33,7 @@ class Mask:
         *,
         causal: bool = False,
         positions: Tensor | None = None,
+        key_positions: Tensor | None = None,
         window: int | None = None,
         padding: Tensor | None = None,
         segments: Tensor | None = None,
@@ -39,6 +41,7 @@ class Mask:
     ) -> None:
         self.query_length, self.key_length = query_length, key_length
         self.causal, self.positions, self.window = causal, positions, window
+        self.key_positions = key_positions
         self.padding, self.segments, self.custom = padding, segments, custom
         self._additive: Tensor | None = None
 
@@ -63,11 +66,12 @@ class Mask:
         )
 
         def visible(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            seen = (key >= 0) & (query >= 0)
+            place = key if self.key_positions is None else self.key_positions[key]
+            seen = (place >= 0) & (query >= 0)
             if self.causal:
-                seen = seen & (key <= positions[query])
+                seen = seen & (place <= positions[query])
             if self.window is not None:
-                seen = seen & (key > positions[query] - self.window)
+                seen = seen & (place > positions[query] - self.window)
             if self.padding is not None:
                 seen = seen & self.padding[batch, key]
             if self.segments is not None:
@@ -121,8 +125,11 @@ def causal_mask(
     keys = length if cache is None else cache.key_length(length, layer_idx)
     if attention_mask is not None and attention_mask.dim() > 2:
         return _ready_mask(attention_mask, length, keys, hidden_states.dtype)
-    padding = _padding(attention_mask, keys)
-    fixed = cache is not None and cache.layer(layer_idx).max_length() is not None
+    places = None
+    if cache is not None and cache_position is not None:
+        places = cache.layer(layer_idx).key_positions(cache_position)
+    fixed = places is not None
+    padding = _padding(attention_mask, keys, places)
     if length == 1 and padding is None and not fixed and (window is None or keys <= window):
         return None
     segments = (
@@ -131,13 +138,14 @@ def causal_mask(
     positions = cache_position if fixed else None
     if positions is None and keys != length:
         positions = torch.arange(keys - length, keys, device=hidden_states.device)
-    if window is not None and keys <= window:
+    if window is not None and keys <= window and not fixed:
         window = None
     return Mask(
         length,
         keys,
         causal=True,
         positions=positions,
+        key_positions=places,
         window=window,
         padding=padding,
         segments=segments,
@@ -169,14 +177,18 @@ def text_positions(hidden_states: Tensor, attention_mask: Tensor | None) -> Tens
     return _padding(attention_mask, hidden_states.shape[1])
 
 
-def _padding(attention_mask: Tensor | None, keys: int) -> Tensor | None:
-    """The padding mask (B, `keys`) as booleans, None when nothing is padded."""
+def _padding(
+    attention_mask: Tensor | None, keys: int, places: Tensor | None = None
+) -> Tensor | None:
+    """The padding mask (B, `keys`) as booleans, None when nothing is padded; `places` (`keys`,)
+    are the keys' positions, by default the last ones of the mask."""
     if attention_mask is None:
         return None
     visible = attention_mask.bool()
-    if visible.shape[1] < keys:  # a static cache: what is not written yet is hidden anyway
-        return torch.nn.functional.pad(visible, (0, keys - visible.shape[1]))
-    visible = visible[:, -keys:] if visible.shape[1] > keys else visible
+    if places is not None:  # of a key that is not there yet, causality hides whatever is found
+        visible = visible[:, places.clamp(0, visible.shape[1] - 1)]
+    elif visible.shape[1] > keys:
+        visible = visible[:, -keys:]
     return None if not torch.compiler.is_compiling() and bool(visible.all()) else visible
 
 

@@ -1,16 +1,19 @@
 """The interface of caches: one object per generation, one small layer object per attention layer.
 
-A layer cache answers three questions: what to attend to after adding new keys and values
-(`update`), how many positions it has seen (`length`) and how many keys a query block of a given
-size will meet (`key_length`), from which masks are built. Shapes: keys and values are (B, K, S, E).
+A layer cache answers four questions: what to attend to after adding new keys and values
+(`update`), how many positions it has seen (`length`), how many keys a query block of a given size
+will meet (`key_length`) and where in the text those are (`key_positions`), from which masks are
+built. Shapes: keys and values are (B, K, S, E).
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 KeyValue = tuple[Tensor, Tensor]
@@ -34,13 +37,23 @@ class CacheLayer(ABC):
         """Number of keys that `update` will return for `query_length` new positions."""
         return self.length() + query_length
 
+    def key_positions(self, cache_position: Tensor) -> Tensor | None:
+        """Where in the text each key (S,) is that `update` will return for new positions (T,), a
+        negative number for none; None when they are the last S positions, in their order."""
+        return None
+
     def max_length(self) -> int | None:
         """The most positions that fit, None when unbounded."""
         return None
 
     @abstractmethod
     def crop(self, length: int) -> None:
-        """Forget all positions from `length` on."""
+        """Forget all positions from `length` on; a negative number drops that many from the
+        end."""
+
+    def kept(self, length: int) -> int:
+        """How many positions `crop` to `length` is to leave."""
+        return min(length, self.length()) if length >= 0 else max(self.length() + length, 0)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> None:
         """Replace keys and values by ``change`` of them (to another device, to other batch
@@ -49,8 +62,21 @@ class CacheLayer(ABC):
             self.keys, self.values = change(self.keys), change(self.values)
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """What is remembered, as older code expects it: keys and values."""
+        """What is remembered, in the order of the text, as older code expects it: keys and
+        values."""
         return self.keys, self.values  # type: ignore[return-value] # None before the first update
+
+    def copied(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """A copy with ``change`` of all tensors, by `map`; `change` must return new ones where the
+        two are to go separate ways."""
+        twin = copy.copy(self)
+        twin.map(change)
+        return twin
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that are held."""
+        return sum(tensor.nbytes for tensor in _visited(self))
 
     def reset(self) -> None:
         """Forget everything, keeping any reserved memory."""
@@ -80,15 +106,29 @@ class Cache:
         return self.layers[layer_idx]
 
     def update(
-        self, key: Tensor, value: Tensor, layer_idx: int, cache_position: Tensor | None = None
+        self,
+        key_states: Tensor,
+        value_states: Tensor,
+        layer_idx: int,
+        cache_kwargs: Mapping[str, Any] | None = None,
     ) -> KeyValue:
         """Add new keys and values (B, K, T, E) to layer `layer_idx`; return all that are to be
-        attended to."""
-        return self.layer(layer_idx).update(key, value, cache_position)
+        attended to.
+
+        `cache_kwargs` may hold ``cache_position`` (T,), without which the new positions follow
+        those seen, and what particular caches use.
+        """
+        position = None if cache_kwargs is None else cache_kwargs.get("cache_position")
+        return self.layer(layer_idx).update(key_states, value_states, position)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Positions seen by layer `layer_idx`."""
         return self.layers[layer_idx].length() if layer_idx < len(self.layers) else 0
+
+    @property
+    def seen_tokens(self) -> int:
+        """Positions of the text that were read, be they still held or not."""
+        return self.get_seq_length()
 
     def key_length(self, query_length: int, layer_idx: int = 0) -> int:
         """Keys that a block of `query_length` new queries will meet in layer `layer_idx`."""
@@ -124,6 +164,38 @@ class Cache:
         """Keep the chosen rows of the batch only."""
         self.map(lambda tensor: tensor[indices])
 
+    def copied(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """A cache of the same kind with ``change`` of all tensors."""
+        twin = copy.copy(self)
+        twin.layers = [copy.copy(layer) for layer in self.layers]
+        twin.map(change)
+        return twin
+
+    def batch_split(
+        self, full_batch_size: int, split_size: int, num_hidden_layers: int | None = None
+    ) -> list[Self]:
+        """Caches of `split_size` rows each of the `full_batch_size` rows; the last may have
+        fewer."""
+        ends = range(split_size, full_batch_size + split_size, split_size)
+        return [
+            self.copied(lambda tensor, end=end: tensor[end - split_size : end].clone())  # type: ignore[misc]
+            for end in ends
+        ]
+
+    @classmethod
+    def from_batch_splits(
+        cls, splits: Sequence[Self], num_hidden_layers: int | None = None
+    ) -> Self:
+        """One cache of the rows of all `splits`, which have read equally long texts."""
+        lengths = sorted({split.seen_tokens for split in splits})
+        if len(lengths) != 1:
+            raise ValueError(
+                f"splits: they hold {lengths} positions: join caches of equally long texts, one at "
+                "least."
+            )
+        merged = (torch.cat(parts) for parts in zip(*map(_visited, splits), strict=True))
+        return splits[0].copied(lambda _: next(merged))
+
     def crop(self, max_length: int) -> None:
         """Keep the first `max_length` positions; a negative number drops that many from the end."""
         for layer in self.layers:
@@ -133,6 +205,11 @@ class Cache:
         """Forget everything."""
         for layer in self.layers:
             layer.reset()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that all layers hold."""
+        return sum(layer.nbytes for layer in self.layers)
 
     @property
     def key_cache(self) -> list[Tensor]:
@@ -153,9 +230,35 @@ class Cache:
     def __len__(self) -> int:
         return len(self.layers)
 
+    def __repr__(self) -> str:
+        name, layers = type(self).__name__, len(self)
+        return f"{name}({layers} layers, {self.seen_tokens} positions, {self.nbytes:,} bytes)"
+
     def __bool__(self) -> bool:
         return True  # an empty cache is still a cache
 
     def to_legacy_cache(self) -> tuple[Any, ...]:
         """The tuple of (key, value) pairs that older code expects."""
         return tuple(self)
+
+    @classmethod
+    def from_legacy_cache(
+        cls, past_key_values: Sequence[Sequence[Tensor]] | None = None, *args: Any, **kwargs: Any
+    ) -> Self:
+        """A cache, made with `args` and `kwargs`, that holds a tuple of (key, value) pairs."""
+        cache = cls(*args, **kwargs)
+        for index, (key, value) in enumerate(past_key_values or ()):
+            cache.update(key, value, index)
+        return cache
+
+
+def _visited(cache: Cache | CacheLayer) -> list[Tensor]:
+    """All tensors that `map` changes, in its order."""
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    cache.copied(note)
+    return found

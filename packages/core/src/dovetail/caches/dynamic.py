@@ -49,7 +49,7 @@ class DynamicLayer(CacheLayer):
 
     def crop(self, length: int) -> None:
         if self.keys is not None and self.values is not None:
-            length = length if length >= 0 else max(self.length() + length, 0)
+            length = self.kept(length)
             self.keys, self.values = self.keys[:, :, :length], self.values[:, :, :length]
 
     def map(self, change: Callable[[Tensor], Tensor]) -> None:
@@ -59,6 +59,11 @@ class DynamicLayer(CacheLayer):
     def reset(self) -> None:
         self._buffers = None
         super().reset()
+
+    @property
+    def nbytes(self) -> int:
+        reserved = super().nbytes if self._buffers is None else 0
+        return reserved + sum(tensor.nbytes for tensor in self._buffers or ())
 
 
 def _extended(old: Tensor, size: int) -> Tensor:
@@ -73,11 +78,3 @@ class DynamicCache(Cache):
 
     def __init__(self, num_hidden_layers: int | None = None) -> None:
         super().__init__([DynamicLayer() for _ in range(num_hidden_layers or 0)], DynamicLayer)
-
-    @classmethod
-    def from_legacy_cache(cls, past_key_values: tuple[KeyValue, ...] | None = None) -> DynamicCache:
-        """Wrap a tuple of (key, value) pairs."""
-        cache = cls()
-        for index, (key, value) in enumerate(past_key_values or ()):
-            cache.update(key, value, index)
-        return cache

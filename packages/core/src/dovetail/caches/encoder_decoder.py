@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -63,6 +63,15 @@ class EncoderDecoderCache(Cache):
         self.self_attention_cache.reset()
         self.cross_attention_cache.reset()
 
+    def copied(self, change: Callable[[Tensor], Tensor]) -> EncoderDecoderCache:
+        return EncoderDecoderCache(
+            self.self_attention_cache.copied(change), self.cross_attention_cache.copied(change)
+        )
+
+    @property
+    def nbytes(self) -> int:
+        return self.self_attention_cache.nbytes + self.cross_attention_cache.nbytes
+
     def __getitem__(self, layer_idx: int) -> tuple[Tensor, ...]:  # type: ignore[override]
         own = self.self_attention_cache[layer_idx]
         return (
@@ -74,12 +83,12 @@ class EncoderDecoderCache(Cache):
 
     @classmethod
     def from_legacy_cache(
-        cls, past_key_values: tuple[tuple[Tensor, ...], ...] | None = None
+        cls, past_key_values: Sequence[Sequence[Tensor]] | None = None
     ) -> EncoderDecoderCache:
         """Wrap tuples of (key, value, encoder key, encoder value)."""
         past = past_key_values or ()
         cross = tuple(layer[2:4] for layer in past if len(layer) > 2)
         return cls(
-            DynamicCache.from_legacy_cache(tuple(layer[:2] for layer in past)),  # type: ignore[misc]
-            DynamicCache.from_legacy_cache(cross),  # type: ignore[arg-type]
+            DynamicCache.from_legacy_cache(tuple(layer[:2] for layer in past)),
+            DynamicCache.from_legacy_cache(cross),
         )

@@ -13,7 +13,16 @@ def layer_windows(config: Any) -> list[int | None]:
     """
     text = config.get_text_config()
     windows = getattr(text, "layer_windows", None)
-    return [None] * text.num_hidden_layers if windows is None else windows
+    layers = getattr(text, "num_decoder_layers", None) or text.num_hidden_layers
+    return [None] * layers if windows is None else windows
+
+
+def key_value_shape(config: Any) -> tuple[int, int]:
+    """Number K and width E of the heads of keys and values."""
+    text = config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return heads, width
 
 
 def recurrent_layers(config: Any) -> set[int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from dovetail.caches.base import Cache, CacheLayer, KeyValue
-from dovetail.caches.kinds import recurrent_layers
+from dovetail.caches.kinds import key_value_shape, layer_windows
 from dovetail.caches.states import StateLayer
 
 
@@ -30,12 +31,9 @@ class StaticLayer(CacheLayer):
         dtype: torch.dtype,
     ) -> None:
         """Reserve the block; called by the first `update` when nobody did before."""
-        self.keys = torch.zeros(
-            batch, heads, self.max_cache_len, key_width, device=device, dtype=dtype
-        )
-        self.values = torch.zeros(
-            batch, heads, self.max_cache_len, value_width, device=device, dtype=dtype
-        )
+        shape = batch, heads, self.max_cache_len
+        self.keys = torch.zeros(*shape, key_width, device=device, dtype=dtype)
+        self.values = torch.zeros(*shape, value_width, device=device, dtype=dtype)
         self.seen = torch.zeros((), dtype=torch.long, device=device)
 
     def length(self) -> int:
@@ -44,10 +42,21 @@ class StaticLayer(CacheLayer):
     def key_length(self, query_length: int) -> int:
         return self.max_cache_len
 
+    def key_positions(self, cache_position: Tensor) -> Tensor | None:
+        return torch.arange(self.max_cache_len, device=cache_position.device)
+
     def max_length(self) -> int | None:
         return self.max_cache_len
 
     def update(self, key: Tensor, value: Tensor, cache_position: Tensor | None = None) -> KeyValue:
+        keys, values, positions = self._open(key, value, cache_position)
+        self._write(key, value, positions)
+        return keys, values
+
+    def _open(
+        self, key: Tensor, value: Tensor, cache_position: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The block, reserved if it was not, and the positions of what is to be added."""
         if self.keys is None:
             batch, heads, _, width = key.shape
             self.allocate(batch, heads, width, value.shape[-1], key.device, key.dtype)
@@ -56,15 +65,35 @@ class StaticLayer(CacheLayer):
         )
         if cache_position is None:
             cache_position = torch.arange(key.shape[2], device=key.device) + seen
-        keys.index_copy_(2, cache_position, key.to(keys.dtype))
-        values.index_copy_(2, cache_position, value.to(values.dtype))
-        seen.copy_(cache_position[-1] + 1)
-        return keys, values
+        return keys, values, cache_position
+
+    def _write(self, key: Tensor, value: Tensor, positions: Tensor) -> None:
+        """Put keys and values at their `positions`."""
+        keys, values, seen = cast(
+            "tuple[Tensor, Tensor, Tensor]", (self.keys, self.values, self.seen)
+        )
+        slots = self._slots(positions)
+        keys.index_copy_(2, slots, key.to(keys.dtype))
+        values.index_copy_(2, slots, value.to(values.dtype))
+        seen.copy_(positions[-1] + 1)
+
+    def _slots(self, positions: Tensor) -> Tensor:
+        """Where in the block `positions` are kept."""
+        return positions
 
     def crop(self, length: int) -> None:
         if self.seen is not None:
-            length = length if length >= 0 else max(self.length() + length, 0)
-            self.seen.clamp_(max=length)
+            self.seen.clamp_(max=self.kept(length))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> None:
+        super().map(change)
+        if self.seen is not None and self.keys is not None:  # a count of its own for a copy
+            self.seen = self.seen.to(self.keys.device, copy=True)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        if self.keys is None or self.values is None:
+            return super().tensors()
+        return self.keys[:, :, : self.length()], self.values[:, :, : self.length()]
 
     def reset(self) -> None:
         for tensor in (self.keys, self.values, self.seen):
@@ -73,31 +102,43 @@ class StaticLayer(CacheLayer):
 
 
 class StaticCache(Cache):
-    """A cache of fixed size ``(max_batch_size, K, max_cache_len, E)`` for compiled and exported
-    decoding; recurrent layers keep their states."""
+    """A cache of fixed size ``(batch_size, K, max_cache_len, E)`` for compiled and exported
+    decoding; recurrent layers keep their states.
+
+    `batch_size` (also called `max_batch_size`) may be left open: each layer then reserves its
+    memory at its first update. `layer_device_map` says on which device the layers are that are not
+    on `device`.
+    """
 
     is_compileable = True
 
     def __init__(
         self,
         config: Any,
-        max_batch_size: int | None = None,
+        batch_size: int | None = None,
         max_cache_len: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
-        batch_size: int | None = None,
+        max_batch_size: int | None = None,
+        layer_device_map: Mapping[int, torch.device | str | int] | None = None,
     ) -> None:
-        text = config.get_text_config()
-        length = max_cache_len or text.max_position_embeddings
-        layers = getattr(text, "num_decoder_layers", None) or text.num_hidden_layers
-        recurrent = recurrent_layers(text)
-        super().__init__(
-            [StateLayer() if index in recurrent else StaticLayer(length) for index in range(layers)]
-        )
+        length = max_cache_len or config.get_text_config().max_position_embeddings
+        super().__init__([self._make_layer(window, length) for window in layer_windows(config)])
         self.max_cache_len, self.max_batch_size = length, max_batch_size or batch_size
-        if self.max_batch_size is not None and len(recurrent) < layers:
-            heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-            width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-            for layer in self.layers:
-                if isinstance(layer, StaticLayer):
-                    layer.allocate(self.max_batch_size, heads, width, width, device, dtype)
+        if self.max_batch_size is None:
+            return
+        places = layer_device_map or {}
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, StaticLayer):
+                heads, width = key_value_shape(config)
+                where = places.get(index, device)
+                layer.allocate(self.max_batch_size, heads, width, width, where, dtype)
+
+    def _make_layer(self, window: int | None, length: int) -> CacheLayer:
+        """A layer of a model with such a window (`layer_windows`) for texts of `length`."""
+        return StateLayer() if window == 0 else StaticLayer(length)
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many rows the memory is for."""
+        return self.max_batch_size

@@ -1,81 +1,82 @@
-"""Caches for layers that see a window of the text only."""
+"""Caches of fixed size for layers that see a window of the text only."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dovetail.caches.base import Cache, CacheLayer, KeyValue
+from dovetail.caches.base import CacheLayer, KeyValue
 from dovetail.caches.kinds import layer_windows
-from dovetail.caches.states import StateLayer
-from dovetail.caches.static import StaticLayer
+from dovetail.caches.static import StaticCache, StaticLayer
 
 
-class SlidingWindowLayer(CacheLayer):
-    """Keeps the last ``window - 1`` positions: all that the next one may see besides itself."""
+class SlidingWindowLayer(StaticLayer):
+    """A ring of the last `window` positions: all that the next one may see, itself included.
 
-    def __init__(self, window: int) -> None:
+    Position ``p`` is kept in place ``p % window``. One new position is written first, and attends
+    to the ring; several attend to the ring as it was and to each other, be they more than it holds.
+    A text of at most `max_cache_len` positions needs no larger ring than that.
+    """
+
+    def __init__(self, window: int, max_cache_len: int | None = None) -> None:
+        super().__init__(min(window, max_cache_len or window))
         self.window = window
-        self.seen = 0
 
-    def length(self) -> int:
-        return self.seen
+    def max_length(self) -> int | None:
+        return self.max_cache_len if self.max_cache_len < self.window else None
 
     def key_length(self, query_length: int) -> int:
-        return (0 if self.keys is None else self.keys.shape[2]) + query_length
+        return self.max_cache_len + (query_length if query_length > 1 else 0)
+
+    def key_positions(self, cache_position: Tensor) -> Tensor | None:
+        single = cache_position.shape[0] == 1
+        newest = cache_position[-1] if single else cache_position[0] - 1
+        places = torch.arange(self.max_cache_len, device=cache_position.device)
+        held = newest - (newest - places) % self.max_cache_len
+        return held if single else torch.cat((held, cache_position))
 
     def update(self, key: Tensor, value: Tensor, cache_position: Tensor | None = None) -> KeyValue:
-        """Returns what was kept and the new positions, be they more than the window."""
-        if self.keys is not None and self.values is not None:
-            key = torch.cat((self.keys, key), 2)
-            value = torch.cat((self.values, value), 2)
-        self.seen += key.shape[2] - (0 if self.keys is None else self.keys.shape[2])
-        first = max(key.shape[2] - self.window + 1, 0)
-        self.keys, self.values = key[:, :, first:], value[:, :, first:]
-        return key, value
+        keys, values, positions = self._open(key, value, cache_position)
+        if key.shape[2] > 1:
+            keys, values = torch.cat((keys, key), 2), torch.cat((values, value), 2)
+        last = slice(-self.max_cache_len, None)
+        self._write(key[:, :, last], value[:, :, last], positions[last])
+        return keys, values
+
+    def _slots(self, positions: Tensor) -> Tensor:
+        return positions % self.max_cache_len
 
     def crop(self, length: int) -> None:
-        dropped = self.seen - length if length >= 0 else -length
-        if self.keys is None or self.values is None or dropped <= 0:
+        seen, kept = self.length(), self.kept(length)
+        if self.seen is None or kept == seen:
             return
-        kept = self.keys.shape[2]
-        if dropped < self.seen and self.seen > kept:
+        # The next position sees `window - 1` earlier ones, and the ring holds one more.
+        if kept and seen > self.max_cache_len and seen - kept > 1:
             raise ValueError(
-                f"A sliding-window cache that holds the last {kept} of {self.seen} positions "
-                f"cannot go back by {dropped}: use a DynamicCache, which forgets nothing."
+                f"A sliding-window cache that holds the last {self.max_cache_len} of {seen} "
+                f"positions cannot go back by {seen - kept}: use a DynamicCache, which forgets "
+                "nothing."
             )
-        self.seen = max(self.seen - dropped, 0)
-        self.keys, self.values = self.keys[:, :, : self.seen], self.values[:, :, : self.seen]
+        self.seen.fill_(kept)
 
-    def reset(self) -> None:
-        self.seen = 0
-        super().reset()
+    def tensors(self) -> tuple[Tensor, ...]:
+        if self.keys is None or self.values is None:
+            return super().tensors()
+        seen = self.length()
+        held = torch.arange(max(seen - self.max_cache_len, 0), seen, device=self.keys.device)
+        slots = self._slots(held)
+        return self.keys.index_select(2, slots), self.values.index_select(2, slots)
 
 
-class HybridCache(Cache):
+class HybridCache(StaticCache):
     """Layers with a window keep that window, recurrent ones their state, and the others have a
     fixed size as in `StaticCache`."""
 
-    def __init__(
-        self,
-        config: Any,
-        max_batch_size: int | None = None,
-        max_cache_len: int | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype = torch.float32,
-        batch_size: int | None = None,
-    ) -> None:
-        length = max_cache_len or config.get_text_config().max_position_embeddings
-        super().__init__([_layer(window, length) for window in layer_windows(config)])
-        self.max_cache_len, self.max_batch_size = length, max_batch_size or batch_size
-
-
-def _layer(window: int | None, length: int) -> CacheLayer:
-    if window is None:
-        return StaticLayer(length)
-    return SlidingWindowLayer(window) if window else StateLayer()
+    def _make_layer(self, window: int | None, length: int) -> CacheLayer:
+        return SlidingWindowLayer(window, length) if window else super()._make_layer(window, length)
 
 
 class SlidingWindowCache(HybridCache):
@@ -84,15 +85,18 @@ class SlidingWindowCache(HybridCache):
     def __init__(
         self,
         config: Any,
-        max_batch_size: int | None = None,
+        batch_size: int | None = None,
         max_cache_len: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
-        batch_size: int | None = None,
+        max_batch_size: int | None = None,
+        layer_device_map: Mapping[int, torch.device | str | int] | None = None,
     ) -> None:
         if None in layer_windows(config):
             raise ValueError(
                 f"SlidingWindowCache: {type(config).__name__} has layers without a window "
                 "(sliding_window is None, or only some use it): use a HybridCache or DynamicCache."
             )
-        super().__init__(config, max_batch_size, max_cache_len, device, dtype, batch_size)
+        super().__init__(
+            config, batch_size, max_cache_len, device, dtype, max_batch_size, layer_device_map
+        )
