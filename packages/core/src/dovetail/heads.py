@@ -104,7 +104,9 @@ class ForCausalLM(TaskHead, GenerationMixin):
     ) -> ModelOutput:
         """Logits (B, T, V), of the last `logits_to_keep` positions when given, and the loss when
         `labels` (B, T) are given."""
-        outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
+        outputs = self.base_model(
+            input_ids, attention_mask=attention_mask, return_dict=True, **kwargs
+        )
         hidden_states = outputs.last_hidden_state
         keep = (
             logits_to_keep
@@ -124,8 +126,8 @@ class ForCausalLM(TaskHead, GenerationMixin):
             if "cross_attentions" in outputs
             else self.output_class
         )
-        names = ("past_key_values", *STATES, "cross_attentions", "router_logits")
-        return result(loss=loss, logits=logits, **self.recorded(outputs, names))
+        recorded = self.recorded(outputs, tuple(getattr(result, "__dataclass_fields__", ())))
+        return result(loss=loss, logits=logits, **recorded)
 
     def logits(self, hidden_states: Tensor) -> Tensor:
         """Next-token logits of `hidden_states` (B, T, D)."""

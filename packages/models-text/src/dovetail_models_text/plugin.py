@@ -263,6 +263,17 @@ def dovetail_models() -> list[ModelDeclaration]:
             tokenizer=f"{PACKAGE}.qwen2.tokenization:Qwen2Tokenizer",
         ),
         family(
+            "rwkv",
+            f"{PACKAGE}.rwkv",
+            "Rwkv",
+            ("Model", "ForCausalLM"),
+            auto={
+                "AutoModelForPreTraining": "RwkvForCausalLM",
+                "AutoModelWithLMHead": "RwkvForCausalLM",
+            },
+            tokenizer=f"{PACKAGE}.gpt_neox.tokenization:GPTNeoXTokenizerFast",
+        ),
+        family(
             "stablelm",
             f"{PACKAGE}.stablelm",
             "StableLm",

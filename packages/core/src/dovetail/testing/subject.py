@@ -134,13 +134,16 @@ def fill(model: nn.Module) -> None:
             parameter.copy_(values.to(parameter.dtype))
 
 
-def set_dropout(config: Any, probability: float) -> None:
-    """Set every dropout probability of `config`, nested ones too."""
+def set_dropout(config: Any, probability: float) -> int:
+    """Set every dropout probability of `config`, nested ones too; returns how many there are."""
+    count = 0
     for name, value in list(vars(config).items()):
         if hasattr(value, "model_type"):
-            set_dropout(value, probability)
+            count += set_dropout(value, probability)
         elif isinstance(value, float) and ("dropout" in name or "pdrop" in name):
             setattr(config, name, probability)
+            count += 1
+    return count
 
 
 def accepts(model: Any, argument: str) -> bool:
