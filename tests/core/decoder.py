@@ -98,12 +98,20 @@ class Decoder(DecoderBase):
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        use_cache: bool | None = None,
+        cache_position: Tensor | None = None,
         recorder: Any = None,
-        **caching: Any,
     ) -> BaseModelOutputWithPast:
         hidden_states = self.embed(input_ids, inputs_embeds)
         context = self.decoder_context(
-            hidden_states, attention_mask, position_ids=position_ids, recorder=recorder, **caching
+            hidden_states,
+            attention_mask,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            cache_position=cache_position,
+            position_ids=position_ids,
+            recorder=recorder,
         )
         context.rotary = self.rotary(hidden_states, context.position_ids)
         hidden_states = self.run_layers(self.layers, hidden_states, context)

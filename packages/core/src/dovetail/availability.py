@@ -19,6 +19,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "decord": ("decord",),
     "faiss": ("faiss",),
     "keras_nlp": ("keras_nlp",),
+    "llguidance": ("llguidance",),
     "peft": ("peft",),
     "phonemizer": ("phonemizer",),
     "psutil": ("psutil",),

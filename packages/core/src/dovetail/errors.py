@@ -21,6 +21,10 @@ class MissingPluginError(DovetailError, ImportError):
     """A known name of a distribution that is not installed, with the ``pip install`` line."""
 
 
+class MissingPackageError(DovetailError, ImportError):
+    """A feature needs a package that is not installed, with the ``pip install`` line."""
+
+
 class PluginLoadError(DovetailError, ImportError):
     """An installed plugin, or a target it declares, could not be imported; the cause is chained."""
 

@@ -19,7 +19,11 @@ from torch import Tensor
 
 from dovetail.errors import GenerationError
 from dovetail.generation.checks import token_tuple
+from dovetail.logging import get_logger
 
+logger = get_logger(__name__)
+
+IMPOSSIBLE = float("-inf")
 Rows = tuple[int, ...]
 EndTokens = int | Sequence[int] | Tensor | None
 
@@ -257,7 +261,7 @@ class BeamSearchScorer(BeamScorer):
                 going_on.append((score, token, row))
                 if len(going_on) == self.group_size:
                     break
-            elif rank < self.group_size and self._admits(input_ids[row]):
+            elif score > IMPOSSIBLE and rank < self.group_size and self._admits(input_ids[row]):
                 path = None
                 if beam_indices is not None:
                     path = (*beam_indices[row], self.row(row, index % self.num_beam_groups))
@@ -268,7 +272,10 @@ class BeamSearchScorer(BeamScorer):
                 f"the text, for {self.group_size} "
                 "beams: offer more candidates, or allow more tokens"
             )
-        self._done[index] = hypotheses.is_done(candidates[0][0], length, prompt_length)
+        exhausted = going_on[0][0] == IMPOSSIBLE and len(hypotheses) > 0
+        self._done[index] = exhausted or hypotheses.is_done(candidates[0][0], length, prompt_length)
+        if exhausted:  # what follows is padding, whose scores must be numbers
+            going_on = [(0.0, token, row) for _, token, row in going_on]
         return going_on
 
     def _admits(self, tokens: Tensor) -> bool:
@@ -325,6 +332,8 @@ class BeamSearchScorer(BeamScorer):
             if self._done[index]:
                 continue
             for row in range(index * self.group_size, (index + 1) * self.group_size):
+                if sums[row] == IMPOSSIBLE and len(hypotheses):
+                    continue
                 path = None if beam_indices is None else beam_indices[row]
                 hypotheses.add(input_ids[row], sums[row], input_ids.shape[1] - prompt_length, path)
 
@@ -338,7 +347,13 @@ class BeamSearchScorer(BeamScorer):
                 for hypotheses in self._hypotheses[start : start + self.num_beam_groups]
                 for hypothesis in hypotheses.hypotheses
             ]
-            texts.append(pool.best(kept))
+            best = pool.best(kept)
+            if len(best) < kept:
+                logger.warning_once(
+                    f"num_return_sequences={kept}, and only {len(best)} texts are possible: the "
+                    "last of them is repeated."
+                )
+            texts.append(best + best[-1:] * (kept - len(best)))
         return texts
 
 

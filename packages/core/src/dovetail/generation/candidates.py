@@ -110,6 +110,10 @@ class Draft(CandidateSource):
             output_attentions=False,
             output_hidden_states=False,
             prompt_lookup_num_tokens=None,
+            json_schema=None,  # what is wrong in a guess, the model itself refuses
+            regex=None,
+            grammar=None,
+            cache_implementation=None,
             stop_strings=None,
             max_time=None,
         )

@@ -127,6 +127,14 @@ class GenerationConfig(hub.PushToHubMixin):
     assistant_confidence_threshold: float = 0.4
     prompt_lookup_num_tokens: int | None = None
     max_matching_ngram_size: int | None = None
+    # Of later releases than 4.46.3
+    assistant_early_exit: int | None = None
+    assistant_lookbehind: int = 10
+    target_lookbehind: int = 10
+    # Texts of a given form
+    json_schema: dict[str, Any] | str | None = None
+    regex: str | None = None
+    grammar: str | None = None
     # For strategies of plugins
     generation_kwargs: dict[str, Any] = {}  # noqa: RUF012 - every instance gets a copy
 
@@ -178,7 +186,9 @@ class GenerationConfig(hub.PushToHubMixin):
                 messages += [
                     f"{name}={getattr(self, name)!r} has no effect: {reason}"
                     for name in settings
-                    if name in names and _differs(getattr(self, name), DEFAULTS[name])
+                    if name in names
+                    and getattr(self, name) is not False
+                    and _differs(getattr(self, name), DEFAULTS[name])
                 ]
         pad = self.pad_token_id
         if "pad_token_id" in names and isinstance(pad, int) and pad < 0:
@@ -208,9 +218,9 @@ class GenerationConfig(hub.PushToHubMixin):
             GenerationMode.ASSISTED_GENERATION: ("assistant_model", assistant_model),
             GenerationMode.DOLA_GENERATION: ("dola_layers", self.dola_layers),
         }
-        if assistant_model is None and self.prompt_lookup_num_tokens is not None:
-            name = "prompt_lookup_num_tokens"
-            helpers[GenerationMode.ASSISTED_GENERATION] = (name, self.prompt_lookup_num_tokens)
+        for name in ("prompt_lookup_num_tokens", "assistant_early_exit"):
+            if helpers[GenerationMode.ASSISTED_GENERATION][1] is None:
+                helpers[GenerationMode.ASSISTED_GENERATION] = (name, getattr(self, name))
         for helped, (name, value) in helpers.items():
             if value is None:
                 continue

@@ -103,6 +103,7 @@ class GenerationMixin:
             self,
             negative_prompt_ids,
             negative_prompt_attention_mask,
+            tokenizer,
         )
         processors = make_processors(request, logits_processor)
         criteria = make_criteria(config, self.config, tokenizer, stopping_criteria)

@@ -34,6 +34,8 @@ CACHE_IMPLEMENTATIONS = (
     "mamba",
     "quantized",
 )
+STRUCTURES = ("json_schema", "regex", "grammar")
+"""The settings that ask for a text of a given form, one at a time."""
 EXTRA_OUTPUTS = ("output_attentions", "output_hidden_states", "output_scores", "output_logits")
 
 _FLAG = Check("True or False", lambda value: value in (True, False))
@@ -45,6 +47,10 @@ _CACHE = Check(
 )
 _SCHEDULES = ("constant", "heuristic", "heuristic_transient")
 _SCHEDULE = Check(f"one of {', '.join(_SCHEDULES)}", lambda name: name in _SCHEDULES)
+_SCHEMA = Check(
+    "a JSON schema as a dictionary or as JSON text", lambda value: isinstance(value, dict | str)
+)
+_TEXT = Check("a string", lambda value: isinstance(value, str))
 _RANGES: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (POSITIVE, ("num_beams", "num_beam_groups", "num_return_sequences", "num_assistant_tokens")),
     (
@@ -77,6 +83,9 @@ _RANGES: tuple[tuple[Check, tuple[str, ...]], ...] = (
     ),
     (optional(_FLAG), (*EXTRA_OUTPUTS, "return_dict_in_generate")),
     (optional(_EARLY), ("early_stopping",)),
+    (optional(POSITIVE), ("assistant_early_exit", "assistant_lookbehind", "target_lookbehind")),
+    (optional(_SCHEMA), ("json_schema",)),
+    (optional(_TEXT), ("regex", "grammar")),
     (optional(_SCHEDULE), ("num_assistant_tokens_schedule",)),
     (optional(_CACHE), ("cache_implementation",)),
 )
@@ -154,9 +163,28 @@ def _forced_and_suppressed(config: GenerationConfig) -> str | None:
     )
 
 
+def _structured(config: GenerationConfig) -> str | None:
+    asked = [name for name in STRUCTURES if getattr(config, name) is not None]
+    if len(asked) > 1:
+        return f"{' and '.join(asked)} each ask for a form of the text: give one of them"
+    if not asked:
+        return None
+    if config.penalty_alpha and not config.do_sample and config.num_beams == 1:
+        return (
+            f"penalty_alpha={config.penalty_alpha} cannot be combined with {asked[0]}: contrastive "
+            "search also chooses among tokens of no probability. Leave one of them out"
+        )
+    if config.constraints is not None or config.force_words_ids is not None:
+        return (
+            f"{asked[0]} cannot be combined with constraints or force_words_ids, which put tokens "
+            "where its form may not allow them: leave one of them out"
+        )
+    return None
+
+
 CONTRADICTIONS: tuple[Callable[[GenerationConfig], str | None], ...] = (
     _zero_temperature, _too_many_sequences, _constrained, _grouped, _stray_cache_config,
-    _forced_and_suppressed,
+    _forced_and_suppressed, _structured,
 )  # fmt: skip
 
 IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...] = (

@@ -13,8 +13,11 @@ from torch import Tensor
 
 from dovetail.errors import GenerationError
 from dovetail.generation.configuration import GenerationConfig, end_tokens
+from dovetail.generation.inputs import vocabulary_sizes
 from dovetail.generation.processors import constraints, guidance, penalties, warpers
 from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessorList
+from dovetail.generation.processors.structured import StructuredLogitsProcessor
+from dovetail.generation.structured import asked_structure, make_matcher
 from dovetail.logging import get_logger
 
 logger = get_logger(__name__)
@@ -25,7 +28,8 @@ class ProcessorRequest:
     """What processors are made from: the settings and facts of one call.
 
     `prompt_length` counts the tokens before the first new one; `source_ids` (b, S) are the
-    encoder's tokens or the prompt's. `model` and the negative prompts are for guidance.
+    encoder's tokens or the prompt's. `model` and the negative prompts are for guidance,
+    `tokenizer` for texts of a given form.
     """
 
     config: GenerationConfig
@@ -35,6 +39,15 @@ class ProcessorRequest:
     model: Any = None
     negative_prompt_ids: Tensor | None = None
     negative_prompt_attention_mask: Tensor | None = None
+    tokenizer: Any = None
+
+    @property
+    def free_length(self) -> int:
+        """The tokens before the first one that is the model's choice: a forced first token pushes
+        it one step back.
+        """
+        forced = self.prompt_length == 1 and self.config.forced_bos_token_id is not None
+        return self.prompt_length + int(forced)
 
     @property
     def ends(self) -> list[int]:
@@ -185,6 +198,11 @@ def _forced_eos(request: ProcessorRequest) -> LogitsProcessor | None:
     tokens, length = request.config.forced_eos_token_id, request.config.max_length
     if tokens is None or length is None:
         return None
+    if name := asked_structure(request.config):
+        logger.warning_once(
+            f"forced_eos_token_id is left out: with {name} a text ends when it is complete."
+        )
+        return None
     return constraints.ForcedEOSTokenLogitsProcessor(length, tokens)
 
 
@@ -210,10 +228,18 @@ def _begin_suppress(request: ProcessorRequest) -> LogitsProcessor | None:
     tokens = request.config.begin_suppress_tokens
     if tokens is None:
         return None
-    # A forced first token pushes the free beginning one step back.
-    forced = request.prompt_length == 1 and request.config.forced_bos_token_id is not None
-    begin = request.prompt_length + int(forced)
-    return constraints.SuppressTokensAtBeginLogitsProcessor(tokens, begin)
+    return constraints.SuppressTokensAtBeginLogitsProcessor(tokens, request.free_length)
+
+
+def _structure(request: ProcessorRequest) -> LogitsProcessor | None:
+    config = request.config
+    if asked_structure(config) is None:
+        return None
+    size = None if request.model is None else vocabulary_sizes(request.model)[1]
+    matcher = make_matcher(config, request.tokenizer, size)
+    return StructuredLogitsProcessor(
+        matcher, request.free_length, request.ends, alone=config.num_beams == 1
+    )
 
 
 def _temperature(request: ProcessorRequest) -> LogitsProcessor | None:
@@ -292,6 +318,7 @@ FIRST: tuple[Rule, ...] = (
     _decay,
     _suppress,
     _begin_suppress,
+    _structure,
 )
 WARPERS: tuple[Rule, ...] = (_temperature, _top_k, _top_p, _min_p, _typical, _epsilon, _eta)
 LAST: tuple[Rule, ...] = (_watermark, _normalize)
