@@ -139,6 +139,7 @@ from dovetail.caches import SlidingWindowCache as SlidingWindowCache
 from dovetail.caches import StaticCache as StaticCache
 from dovetail.config_values import CONFIG_NAME as CONFIG_NAME
 from dovetail.configs import PretrainedConfig as PretrainedConfig
+from dovetail.converting import convert_checkpoint as convert_checkpoint
 from dovetail.declarations import AttentionDeclaration as AttentionDeclaration
 from dovetail.declarations import CallbackDeclaration as CallbackDeclaration
 from dovetail.declarations import CommandDeclaration as CommandDeclaration
@@ -659,6 +660,7 @@ __all__ = [
     "is_flax_available",
     "is_keras_nlp_available",
     "is_phonemizer_available",
+    "convert_checkpoint",
     "is_psutil_available",
     "is_py3nvml_available",
     "is_pyctcdecode_available",

@@ -30,6 +30,11 @@ def dovetail_commands() -> list[CommandDeclaration]:
     return [
         CommandDeclaration("chat", "dovetail.cli.chat:chat", "Talk to a model."),
         CommandDeclaration(
+            "convert",
+            "dovetail.cli.convert:convert",
+            "Convert a checkpoint between its original layout and the Hub's.",
+        ),
+        CommandDeclaration(
             "doctor", "dovetail.cli.doctor:doctor", "Find and explain what is broken."
         ),
         CommandDeclaration(

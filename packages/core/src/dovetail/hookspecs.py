@@ -174,12 +174,14 @@ def dovetail_callbacks(core_version: str) -> list[CallbackDeclaration]:
 
 @hookspec
 def dovetail_converters(core_version: str) -> list[ConverterDeclaration]:
-    """Converters from an original checkpoint layout to the Hub's, per model type and layout.
+    """Original checkpoint layouts, between which and the Hub's ``dovetail convert`` translates.
+
+    The target is a `dovetail.converting.Layout`.
 
     Example:
         @hookimpl
         def dovetail_converters():
-            return [ConverterDeclaration("acme", "original", converter="acme_lm.convert:convert")]
+            return [ConverterDeclaration("acme", "original", "acme_lm.conversion:ORIGINAL")]
     """
 
 

@@ -149,6 +149,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "config_values": ("CONFIG_NAME",),
     "configs": ("PretrainedConfig",),
+    "converting": ("convert_checkpoint",),
     "declarations": (
         "AttentionDeclaration",
         "CallbackDeclaration",

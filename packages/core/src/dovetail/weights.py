@@ -367,7 +367,7 @@ def read_pickled(path: str | os.PathLike[str]) -> dict[str, LazyTensor]:
     with path.open("rb") as file:
         is_zip = file.read(2) == b"PK"
     if is_zip:
-        _check_archive(path)
+        check_archive(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
@@ -388,10 +388,31 @@ def read_pickled(path: str | os.PathLike[str]) -> dict[str, LazyTensor]:
     return {name: MemoryTensor(tensor, str(path)) for name, tensor in content.items()}
 
 
-def _check_archive(path: Path) -> None:
-    """Torch stores its archives uncompressed; a compressed one could unfold to any size."""
+def check_archive(path: Path) -> None:
+    """Refuse a zip archive that is damaged or compressed.
+
+    Torch and numpy store theirs uncompressed; a compressed one could unfold to any size.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
+    content = unpickled(path)
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
+        raise CheckpointError(
+            f"{path} is not a state dict: it must map names to tensors and nothing else."
+        )
+    return {name: MemoryTensor(tensor, str(path)) for name, tensor in content.items()}
+
+
+def unpickled(path: str | os.PathLike[str], records: Sequence[type] = ()) -> Any:
+    """The content of a pickled file: tensors, numbers, text, and containers of them.
+
+    `records` are further classes that may occur: such as only hold attributes, and run no code.
+
+    Raises:
+        CheckpointError: the file is damaged, compressed, or holds anything else.
+    """
             squeezed = [
                 item.filename
                 for item in archive.infolist()
@@ -403,7 +424,8 @@ def _check_archive(path: Path) -> None:
         ) from error
     if squeezed:
         raise CheckpointError(
-            f"{path} is a compressed archive ({squeezed[0]}), which torch never writes; not read."
+            f"{path} is a compressed archive ({squeezed[0]}), which could unfold to any size, and "
+            "is not read. Save it again uncompressed."
         )
 
 

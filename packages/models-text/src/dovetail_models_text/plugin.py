@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dovetail import hookimpl
 from dovetail.declarations import (
+    ConverterDeclaration,
     ModelDeclaration,
     NamesDeclaration,
     PipelineDeclaration,
@@ -387,3 +388,32 @@ def dovetail_names() -> list[NamesDeclaration]:
             }
         )
     ]
+@hookimpl
+def dovetail_converters() -> list[ConverterDeclaration]:
+    """The original layouts from which and to which checkpoints are converted."""
+    return [
+        _layout("bart/fairseq", "FAIRSEQ", "fairseq's model.pt"),
+        _layout("bart/fairseq-mnli", "MNLI", "fairseq's model.pt, with a head for MNLI"),
+        _layout("bert/tensorflow", "TENSORFLOW", "Google's TensorFlow checkpoint"),
+        _layout("gemma/checkpoint", "SINGLE", "PyTorch release, one .ckpt"),
+        _layout("gemma/sharded", "SHARDED", "PyTorch release, .bin files with an index"),
+        _layout("gemma2/checkpoint", "SINGLE", "PyTorch release, one .ckpt"),
+        _layout("gemma2/sharded", "SHARDED", "PyTorch release, .bin files with an index"),
+        _layout("gpt2/openai", "OPENAI", "OpenAI's TensorFlow checkpoint and hparams.json"),
+        _layout("gpt_neo/mesh", "MESH", "EleutherAI's Mesh TensorFlow checkpoint"),
+        _layout("llama/meta", "META", "Meta's consolidated.NN.pth and params.json"),
+        _layout("m2m_100/fairseq", "FAIRSEQ", "fairseq's model.pt"),
+        _layout("mbart/fairseq", "FAIRSEQ", "fairseq's model.pt"),
+        _layout("mistral/consolidated", "CONSOLIDATED", "consolidated.safetensors and params.json"),
+        _layout("mistral/shards", "SHARDS", "consolidated.NN.pth and params.json"),
+        _layout("pegasus/tensorflow", "TENSORFLOW", "Google's TensorFlow checkpoint"),
+        _layout("t5/mesh", "MESH", "Google's Mesh TensorFlow checkpoint"),
+    ]
+
+
+def _layout(key: str, constant: str, summary: str) -> ConverterDeclaration:
+    model_type, _, name = key.partition("/")
+    target = f"{PACKAGE}.{model_type}.conversion:{constant}"
+    return ConverterDeclaration(model_type, name, target, summary)
+
+

@@ -1,0 +1,128 @@
+"""Every declared converter leads to its original and back without losing a bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.models_text.conversions import round_trip, tiny
+
+from dovetail import registry
+
+SEQ2SEQ = {
+    "vocab_size": 96,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48,
+    "max_position_embeddings": 40,
+}
+DECODER = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
+NARROW = {"head_dim": 16}
+T5 = {"vocab_size": 96, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
+
+CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "bart/fairseq": ("BartForConditionalGeneration", SEQ2SEQ, {}),
+    "bart/fairseq-mnli": (
+        "BartForSequenceClassification",
+        SEQ2SEQ | {"eos_token_id": 7},
+        {"eos_token_id": 7},
+    ),
+    "bert/tensorflow": (
+        "BertForPreTraining",
+        {key: DECODER[key] for key in DECODER if key != "num_key_value_heads"},
+        {},
+    ),
+    "gemma/checkpoint": ("GemmaForCausalLM", DECODER | NARROW, NARROW),
+    "gemma/sharded": ("GemmaForCausalLM", DECODER | NARROW, NARROW),
+    "gemma2/checkpoint": (
+        "Gemma2ForCausalLM",
+        DECODER | NARROW | {"query_pre_attn_scalar": 16},
+        NARROW,
+    ),
+    "gemma2/sharded": (
+        "Gemma2ForCausalLM",
+        DECODER | NARROW | {"query_pre_attn_scalar": 16},
+        NARROW,
+    ),
+    "gpt2/openai": (
+        "GPT2LMHeadModel",
+        {"vocab_size": 96, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40},
+        {},
+    ),
+    "gpt_neo/mesh": (
+        "GPTNeoForCausalLM",
+        {
+            "vocab_size": 96,
+            "hidden_size": 32,
+            "num_layers": 2,
+            "attention_types": [[["global", "local"], 1]],
+            "num_heads": 4,
+            "max_position_embeddings": 40,
+        },
+        {},
+    ),
+    "llama/meta": ("LlamaForCausalLM", DECODER, {}),
+    "m2m_100/fairseq": ("M2M100ForConditionalGeneration", SEQ2SEQ, {}),
+    "mbart/fairseq": ("MBartForConditionalGeneration", SEQ2SEQ, {}),
+    "mistral/consolidated": ("MistralForCausalLM", DECODER, {}),
+    "mistral/shards": ("MistralForCausalLM", DECODER, {}),
+    "pegasus/tensorflow": (
+        "PegasusForConditionalGeneration",
+        SEQ2SEQ | {"scale_embedding": True, "activation_function": "relu"},
+        {"encoder_attention_heads": 4, "max_position_embeddings": 40},
+    ),
+    "t5/mesh": ("T5ForConditionalGeneration", T5, {}),
+}
+SHARDED = ("gemma/sharded", "gemma2/sharded", "llama/meta", "mistral/shards")
+
+
+def absent_zeroed(key: str, model: Any) -> Any:
+    """`model` with zeros where the original has nothing."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if key.startswith("pegasus") and "attn." in name and name.endswith("_proj.bias"):
+                parameter.zero_()
+    return model
+
+
+def test_every_declared_converter_has_a_case() -> None:
+    own = [item for item in registry.converters().names() if not item.startswith("acme")]
+    assert set(CASES) == set(own)
+
+
+@pytest.mark.parametrize("key", CASES)
+def test_there_and_back(key: str, tmp_path: Path) -> None:
+    architecture, sizes, given = CASES[key]
+    round_trip(key, absent_zeroed(key, tiny(architecture, sizes)), tmp_path, config=given)
+
+
+@pytest.mark.parametrize("key", SHARDED)
+def test_there_and_back_in_parts(key: str, tmp_path: Path) -> None:
+    architecture, sizes, given = CASES[key]
+    original = round_trip(key, tiny(architecture, sizes), tmp_path, shards=2, config=given)
+    assert len(list(original.glob("*0*"))) >= 2
+
+
+def test_t5_with_gates_and_a_head_of_its_own(tmp_path: Path) -> None:
+    sizes = T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+    model = tiny("T5ForConditionalGeneration", sizes | {"num_decoder_layers": 1})
+    round_trip("t5/mesh", model, tmp_path)
+
+
+def test_a_tied_llama_holds_its_embeddings_once_on_the_hub(tmp_path: Path) -> None:
+    model = tiny("LlamaForCausalLM", DECODER | {"tie_word_embeddings": True})
+    round_trip("llama/meta", model, tmp_path, config={"tie_word_embeddings": True})
