@@ -1,8 +1,8 @@
 """Write the golden files: ``python scripts/golden/produce.py [model_type | theme ...]``.
 
 Runs in the reference library's environment. Each module of ``families`` describes one architecture,
-the themes are generation, pipelines and tokenizers; ``make golden`` runs them all. Files of cases
-that are no longer described are removed.
+the themes are checkpoints, generation, pipelines and tokenizers; ``make golden`` runs them all.
+Files of cases that are no longer described are removed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ def produce_generation() -> None:
     """Write what ``generate`` does."""
     folder = GOLDEN / "generation"
     importlib.import_module("generation").main(folder)
-    importlib.import_module("generation_models").main(folder / "models.json")
+    importlib.import_module("generation_models").main(folder / "models", [])
 
 
 THEMES: dict[str, Callable[[], Any]] = {
+    "checkpoints": lambda: importlib.import_module("checkpoints").produce(),
     "generation": produce_generation,
     "pipelines": lambda: importlib.import_module("pipelines").produce(),
     "tokenizers": lambda: importlib.import_module("tokenization").produce(),

@@ -82,7 +82,7 @@ class FalconPreTrainedModel(PreTrainedModel):
     base_model_prefix = "transformer"
     input_embeddings = "word_embeddings"
     _no_split_modules: ClassVar[list[str]] = ["FalconDecoderLayer"]
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"rotary_emb\.inv_freq"]
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"rotary(_emb)?\.inv_freq"]
 
 
 class FalconModel(FalconPreTrainedModel, BloomModel):

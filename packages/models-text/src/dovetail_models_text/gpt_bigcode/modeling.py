@@ -62,6 +62,10 @@ class GPTBigCodeBlock(GPT2Block):
 class GPTBigCodePreTrainedModel(GPT2PreTrainedModel):
     config_class = GPTBigCodeConfig
     _no_split_modules: ClassVar[list[str]] = ["GPTBigCodeBlock"]
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [
+        *GPT2PreTrainedModel._keys_to_ignore_on_load_unexpected,
+        r"^(transformer\.)?(bias|mask_value)$",
+    ]
 
 
 class GPTBigCodeModel(GPTBigCodePreTrainedModel, GPT2Model):

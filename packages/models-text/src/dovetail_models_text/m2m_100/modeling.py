@@ -17,6 +17,10 @@ from dovetail_models_text.m2m_100.configuration import M2M100Config
 class M2M100PreTrainedModel(BartPreTrainedModel):
     config_class = M2M100Config
     decoder_repeats_text = False
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [
+        *BartPreTrainedModel._keys_to_ignore_on_load_unexpected,
+        r"embed_positions\.(weights|_float_tensor)$",
+    ]
 
 
 class M2M100Model(M2M100PreTrainedModel, BartModel):
