@@ -88,6 +88,8 @@ class GenerationMixin:
         }
         config, model_kwargs = self._prepare_generation_config(generation_config, **kwargs)
         strategy = choose(config, arguments, custom_generate)
+        if strategy.needs_growing_cache and "cache_implementation" not in kwargs:
+            self._drop_own_cache(config)
         strategy.check(config, arguments, streamer)
         own = model_kwargs.keys() & set(strategy.arguments)
         arguments |= {name: model_kwargs.pop(name) for name in own}
@@ -263,6 +265,11 @@ class GenerationMixin:
                 if getattr(config, name) is None:
                     setattr(config, name, getattr(own, name))
         return config, model_kwargs
+
+    def _drop_own_cache(self, config: GenerationConfig) -> None:
+        """Forget the kind of cache that is the model's default, so that it is a growing one."""
+        if config.cache_implementation == self.generation_config.cache_implementation:
+            config.cache_implementation = None
 
     def _own_generation_config(self) -> GenerationConfig:
         """The model's settings, or those that were changed in its config after construction."""

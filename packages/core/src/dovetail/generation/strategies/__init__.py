@@ -33,12 +33,14 @@ class Strategy(ABC):
     """One way to generate.
 
     `arguments` names further arguments of ``generate`` that the strategy takes; it finds them in
-    ``decoding.arguments``. `streams` says whether a streamer makes sense. A strategy has no state
-    of its own: one call, one object.
+    ``decoding.arguments``. `streams` says whether a streamer makes sense, `needs_growing_cache`
+    that a cache of another kind is out of the question, though the model has one by default. A
+    strategy has no state of its own: one call, one object.
     """
 
     arguments: ClassVar[tuple[str, ...]] = ()
     streams: ClassVar[bool] = True
+    needs_growing_cache: ClassVar[bool] = False
 
     def check(
         self, config: GenerationConfig, arguments: Mapping[str, Any], streamer: Any = None

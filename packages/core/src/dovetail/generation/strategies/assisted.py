@@ -30,6 +30,7 @@ class AssistedGeneration(Strategy):
     """
 
     arguments = ("assistant_model", "assistant_encoder_outputs")
+    needs_growing_cache = True
 
     def check(
         self, config: GenerationConfig, arguments: Mapping[str, Any], streamer: Any = None

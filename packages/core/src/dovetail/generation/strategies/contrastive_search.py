@@ -26,6 +26,8 @@ class ContrastiveSearch(Strategy):
     the greatest cosine between its hidden state and one of the text.
     """
 
+    needs_growing_cache = True
+
     def check(
         self, config: GenerationConfig, arguments: Mapping[str, Any], streamer: Any = None
     ) -> None:
@@ -84,15 +86,17 @@ class ContrastiveSearch(Strategy):
             (decoding.ids.repeat_interleave(count, dim=0), candidates.view(-1, 1)), dim=-1
         )
         repeated = expand(decoding.model_kwargs, count)
-        output, repeated = decoding.forward(ids, repeated, output_hidden_states=True)
+        output, _ = decoding.forward(ids, repeated, output_hidden_states=True)
         tried = _last_hidden(output).view(*likely.shape, -1)  # (B, k, D)
         cosines = F.normalize(tried, dim=-1) @ F.normalize(context, dim=-1).mT  # (B, k, T)
         similarity = cosines.masked_fill(~visible[:, None], float("-inf")).amax(dim=-1)
         best = ((1 - alpha) * likely - alpha * similarity).argmax(dim=-1)  # (B,)
         rows = best + count * torch.arange(len(best), device=best.device)
-        repeated["past_key_values"].batch_select_indices(rows)
-        decoding.model_kwargs = _selected(repeated, rows)
-        return candidates.gather(1, best[:, None]).squeeze(1), _selected_output(output, rows)
+        output["past_key_values"].batch_select_indices(rows)
+        decoding.model_kwargs = decoding.model._update_model_kwargs_for_generation(
+            output, decoding.model_kwargs, is_encoder_decoder=decoding.is_encoder_decoder
+        )
+        return candidates.gather(1, best[:, None]).squeeze(1), _selected(output, rows)
 
 
 def _last_hidden(output: ModelOutput) -> Tensor:
@@ -110,21 +114,14 @@ def _visible(decoding: Decoding, context: Tensor) -> Tensor:
     return mask[:, -1 - context.shape[1] : -1].bool()  # it covers the next token already
 
 
-def _selected(value: Any, rows: Tensor) -> Any:
-    """The same with `rows` of every tensor alone; caches and positions stay as they are."""
-    if isinstance(value, Tensor):
-        return value[rows]
-    if isinstance(value, ModelOutput):
-        return _selected_output(value, rows)
-    if isinstance(value, tuple):
-        return tuple(_selected(entry, rows) for entry in value)
-    if isinstance(value, dict):
-        return {
-            name: entry if name == "cache_position" else _selected(entry, rows)
-            for name, entry in value.items()
-        }
-    return value
-
-
-def _selected_output(output: ModelOutput, rows: Tensor) -> ModelOutput:
-    return type(output)(**{name: _selected(value, rows) for name, value in output.items()})
+def _selected(output: ModelOutput, rows: Tensor) -> ModelOutput:
+    """`rows` of all that the decoder computed; the encoder read each prompt once."""
+    kept: dict[str, Any] = {}
+    for name, value in output.items():
+        if name.startswith("encoder_"):
+            continue
+        if isinstance(value, Tensor):
+            kept[name] = value[rows]
+        elif isinstance(value, tuple):
+            kept[name] = tuple(layer[rows] for layer in value)
+    return type(output)(**kept)

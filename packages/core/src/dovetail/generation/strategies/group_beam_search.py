@@ -56,10 +56,11 @@ class GroupBeamSearch(BeamSearch):
     ) -> dict[str, Tensor]:
         """How all rows (B * beams,) go on, group by group, given log-probabilities (rows, V)."""
         processed = torch.empty_like(logits)
+        numbers = decoding.ids.new_zeros(decoding.rows)
         chosen = {
             "next_beam_scores": beam_scores.clone(),
-            "next_beam_tokens": torch.zeros_like(decoding.ids[:, 0]),
-            "next_beam_indices": torch.zeros_like(decoding.ids[:, 0]),
+            "next_beam_tokens": numbers,
+            "next_beam_indices": numbers.clone(),
         }
         grid = torch.arange(decoding.rows, device=logits.device)
         grid = grid.view(-1, scorer.num_beam_groups, scorer.group_size)  # (B, groups, beams)
