@@ -54,7 +54,7 @@ class UnbatchedClassifierFreeGuidanceLogitsProcessor(LogitsProcessor):
         self.use_cache = use_cache
         self.unconditional_ids = unconditional_ids
         self.unconditional_attention_mask = unconditional_attention_mask
-        self._prompt_length = 0
+        self._prompt_length: int | None = None
         self._read: Tensor | None = None  # what the cache holds
         self._cache: Any = None
 
@@ -68,7 +68,7 @@ class UnbatchedClassifierFreeGuidanceLogitsProcessor(LogitsProcessor):
 
     def _other_logits(self, input_ids: Tensor) -> Tensor:
         """Logits (B, V) of what follows when `input_ids` (B, T) have another prompt."""
-        if not self._prompt_length:
+        if self._prompt_length is None:
             self._prompt_length = input_ids.shape[1]
         prompt = self.unconditional_ids
         if prompt is None:

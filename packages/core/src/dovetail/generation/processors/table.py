@@ -110,6 +110,11 @@ def _check_guidance(request: ProcessorRequest) -> None:
             f"{config.num_beam_groups}: set it to 1"
         )
     ids, mask = request.negative_prompt_ids, request.negative_prompt_attention_mask
+    if ids is None and not request.prompt_length:
+        raise GenerationError(
+            f"guidance_scale={scale}: guidance begins with the prompt's last token, and the prompt "
+            "is embeddings: pass negative_prompt_ids, or input_ids as well"
+        )
     prompts = None if request.source_ids is None else len(request.source_ids)
     if ids is not None and (ids.dim() != 2 or len(ids) != prompts or not ids.shape[1]):
         raise GenerationError(
