@@ -119,25 +119,26 @@ def test_caches_give_each_layer_what_it_needs(make: Any, others: tuple[type, ...
     assert kinds == [StateLayer, *others]
 
 
-def test_a_mamba_cache_reserves_its_states():
-    cache = MambaCache(Config(), max_batch_size=2, dtype=torch.float32)
-    assert [state.shape for state in cache.conv_states] == [(2, 3, 4)]
-    assert [state.shape for state in cache.ssm_states] == [(2, 3, 2)]
+@pytest.mark.parametrize("reserved", [True, False])
+def test_a_mamba_cache_shifts_and_replaces(reserved: bool):
+    rows = 2 if reserved else None
+    cache = MambaCache(Config(), max_batch_size=rows, dtype=torch.float32)
+    assert [state.shape for state in cache.conv_states] == [(2, 3, 4)] * reserved
+    assert [state.shape for state in cache.ssm_states] == [(2, 3, 2)] * reserved
     columns = numbers(2, 3, 6)
-    cache.update_conv_state(0, columns[..., :4], torch.arange(4))
-    window = cache.update_conv_state(0, columns[..., 4], torch.tensor([4]))
-    assert window.equal(columns[..., 1:5])
-    assert cache.get_seq_length() == 5
+    window = cache.update_conv_state(0, columns[..., :3], torch.arange(3))
+    assert window[..., 1:].equal(columns[..., :3])
+    assert not window[..., 0].any()
+    window = cache.update_conv_state(0, columns[..., 3], torch.tensor([3]))
+    assert window.equal(columns[..., :4])
+    assert cache.get_seq_length() == 4
     state = numbers(2, 3, 2)
     assert cache.update_ssm_state(0, state).equal(state)
     cache.reset()
-    assert not cache.conv_states[0].any()
-    assert not cache.ssm_states[0].any()
+    assert not any(state.any() for state in cache.conv_states + cache.ssm_states)
     assert cache.get_seq_length() == 0
 
 
-def test_a_mamba_cache_says_what_it_lacks():
-    with pytest.raises(ValueError, match="batch_size is missing"):
-        MambaCache(Config())
+def test_a_mamba_cache_is_for_mambas():
     with pytest.raises(ValueError, match="PretrainedConfig declares no states"):
         MambaCache(PretrainedConfig(), 1)

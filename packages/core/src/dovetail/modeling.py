@@ -553,7 +553,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         return self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds  # type: ignore[return-value]
 
     def open_cache(
-        self, past_key_values: Any, use_cache: bool | None, kind: type[Cache] = DynamicCache
+        self, past_key_values: Any, use_cache: bool | None, kind: Callable[[], Cache] = DynamicCache
     ) -> Cache | None:
         """The cache to use in this pass: the given one (old-style tuples are wrapped), a new one,
         or None without caching."""

@@ -181,6 +181,28 @@ def dovetail_models() -> list[ModelDeclaration]:
             tokenizer="M2M100Tokenizer",
         ),
         family(
+            "mamba",
+            f"{PACKAGE}.mamba",
+            "Mamba",
+            ("Model", "ForCausalLM"),
+            auto={
+                "AutoModelForPreTraining": "MambaForCausalLM",
+                "AutoModelWithLMHead": "MambaForCausalLM",
+            },
+            tokenizer=f"{PACKAGE}.gpt_neox.tokenization:GPTNeoXTokenizerFast",
+        ),
+        family(
+            "mamba2",
+            f"{PACKAGE}.mamba2",
+            "Mamba2",
+            ("Model", "ForCausalLM"),
+            auto={
+                "AutoModelForPreTraining": "Mamba2ForCausalLM",
+                "AutoModelWithLMHead": "Mamba2ForCausalLM",
+            },
+            tokenizer=f"{PACKAGE}.gpt_neox.tokenization:GPTNeoXTokenizerFast",
+        ),
+        family(
             "marian",
             f"{PACKAGE}.marian",
             "Marian",

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from dovetail.caches.base import Cache, CacheLayer, KeyValue
 from dovetail.caches.dynamic import DynamicLayer
@@ -94,10 +95,11 @@ def state_layer(cache: Cache, layer_idx: int) -> StateLayer:
 
 
 class MambaCache(Cache):
-    """States of all recurrent layers, reserved at once; other layers grow with the text.
+    """States of all recurrent layers; other layers, if there are any, grow with the text.
 
     `conv_states` and `ssm_states` list one tensor for each recurrent layer: the last inputs of its
-    convolution (B, C, kernel), and the state of its recurrence (B, C, N) or (B, H, E, N).
+    convolution (B, C, kernel), and the state of its recurrence (B, C, N) or (B, H, E, N). With
+    `batch_size` they are reserved at once and have this `dtype`, else they come with the text.
     """
 
     def __init__(
@@ -108,24 +110,17 @@ class MambaCache(Cache):
         device: torch.device | str | None = None,
         max_batch_size: int | None = None,
     ) -> None:
-        rows = batch_size or max_batch_size
-        if rows is None:
-            raise ValueError("MambaCache: batch_size is missing: give the number of texts.")
-        self.dtype, self.batch_size = dtype, rows
+        self.dtype, self.batch_size = dtype, batch_size or max_batch_size
         shapes = _state_shapes(config)
-        super().__init__(
-            [
-                StateLayer(
-                    {
-                        name: torch.zeros(rows, *shape, dtype=dtype, device=device)
-                        for name, shape in shapes.items()
-                    }
-                )
-                if window == 0
-                else DynamicLayer()
-                for window in layer_windows(config)
-            ]
-        )
+        self._kernel = shapes["conv"][-1]
+        super().__init__()
+        for window in layer_windows(config):
+            states = {
+                name: torch.zeros(self.batch_size, *shape, dtype=dtype, device=device)
+                for name, shape in shapes.items()
+                if self.batch_size is not None
+            }
+            self.layers.append(StateLayer(states) if window == 0 else DynamicLayer())
 
     @property
     def conv_states(self) -> list[Tensor]:
@@ -139,38 +134,42 @@ class MambaCache(Cache):
 
     def _named(self, name: str) -> list[Tensor]:
         layers = (layer for layer in self.layers if isinstance(layer, StateLayer))
-        return [layer.states[name] for layer in layers]
+        return [state for layer in layers if (state := layer.get(name)) is not None]
 
     def update_conv_state(
         self, layer_idx: int, new_conv_state: Tensor, cache_position: Tensor
     ) -> Tensor:
-        """Shift the columns (B, C, T) into the window of layer `layer_idx`; returns the window.
+        """Shift the columns (B, C, T) or (B, C) into the window of layer `layer_idx`; returns the
+        window.
 
         `cache_position` (T,) are the positions of the columns.
         """
         layer = state_layer(self, layer_idx)
-        window = layer.states["conv"]
-        columns = new_conv_state.to(window)
-        columns = columns if columns.dim() == 3 else columns[..., None]
-        layer.put(0, conv=torch.cat((window, columns), -1)[..., -window.shape[-1] :])
+        columns = new_conv_state if new_conv_state.dim() == 3 else new_conv_state[..., None]
+        window = layer.get("conv")
+        if window is None:
+            columns = F.pad(columns, (self._kernel, 0))
+        else:
+            columns = torch.cat((window, columns.to(window)), -1)
+        layer.put(0, conv=columns[..., -self._kernel :])
         layer.seen = int(cache_position[-1]) + 1
         return layer.states["conv"]
 
     def update_ssm_state(self, layer_idx: int, new_ssm_state: Tensor) -> Tensor:
         """Replace the state of the recurrence of layer `layer_idx`; returns it."""
         layer = state_layer(self, layer_idx)
-        layer.put(0, ssm=new_ssm_state.to(layer.states["ssm"]))
+        old = layer.get("ssm")
+        layer.put(0, ssm=new_ssm_state if old is None else new_ssm_state.to(old))
         return layer.states["ssm"]
 
 
 def _state_shapes(config: Any) -> Mapping[str, tuple[int, ...]]:
-    """The shapes of a layer's states, as the config declares them or as a Mamba's sizes make
-    them."""
+    """The shapes of a layer's states, as the config declares them."""
     text = config.get_text_config()
-    shapes = getattr(text, "state_shapes", None)
-    if shapes is None:
+    shapes = getattr(text, "state_shapes", {})
+    if not {"conv", "ssm"} <= set(shapes):
         raise ValueError(
-            f"MambaCache: {type(text).__name__} declares no states (state_shapes), so the model "
-            "has no recurrent layers: use a DynamicCache."
+            f"MambaCache: {type(text).__name__} declares no states 'conv' and 'ssm' "
+            "(state_shapes), so the model is no Mamba: use a DynamicCache."
         )
     return shapes

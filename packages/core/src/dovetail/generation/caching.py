@@ -10,6 +10,7 @@ from dovetail.caches import (
     DynamicCache,
     EncoderDecoderCache,
     HybridCache,
+    MambaCache,
     SlidingWindowCache,
     StaticCache,
 )
@@ -42,6 +43,10 @@ def _hybrid(model: Any, config: GenerationConfig, rows: int, length: int) -> Cac
     return HybridCache(model.config, rows, length, device=model.device, dtype=model.dtype)
 
 
+def _mamba(model: Any, config: GenerationConfig, rows: int, length: int) -> Cache:
+    return MambaCache(model.config)
+
+
 def _sliding_window(model: Any, config: GenerationConfig, rows: int, length: int) -> Cache:
     return SlidingWindowCache(model.config, rows, length, device=model.device, dtype=model.dtype)
 
@@ -49,6 +54,7 @@ def _sliding_window(model: Any, config: GenerationConfig, rows: int, length: int
 BUILDERS: dict[str, Callable[[Any, GenerationConfig, int, int], Cache]] = {
     "dynamic": _dynamic,
     "hybrid": _hybrid,
+    "mamba": _mamba,
     "sliding_window": _sliding_window,
     "static": _static,
 }

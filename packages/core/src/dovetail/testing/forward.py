@@ -114,7 +114,8 @@ class ForwardTests(Subject):
         model = self.build(model_class)
         inputs = self.inputs(model_class, model.config)
         padded = pad(inputs, 3, left, model)
-        if left and not (accepts(model, "position_ids") or model.config.is_encoder_decoder):
+        told = accepts(model, "position_ids") or recurrent_layers(model.config)
+        if left and not (told or model.config.is_encoder_decoder):
             return
         if left and (self.counts_left_padding or depends_on_first_token(model_class)):
             return

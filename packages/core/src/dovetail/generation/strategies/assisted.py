@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dovetail.caches import recurrent_layers
 from dovetail.errors import GenerationError
 from dovetail.generation.candidates import CandidateSource, Draft, PromptLookup
 from dovetail.generation.configuration import GenerationConfig
@@ -55,8 +56,8 @@ class AssistedGeneration(Strategy):
             )
 
     def check_prompt(self, model: Any, prompt: Prompt, arguments: Mapping[str, Any]) -> None:
-        """Raise `GenerationError` for several prompts, or an assistant that reads or writes other
-        tokens.
+        """Raise `GenerationError` for several prompts, models that cannot take guesses back, or an
+        assistant that reads or writes other tokens.
         """
         if len(prompt.input_ids) > 1:
             raise GenerationError(
@@ -64,6 +65,13 @@ class AssistedGeneration(Strategy):
                 "text; call generate() once for each"
             )
         assistant = arguments.get("assistant_model")
+        for one in (model, assistant):
+            if one is not None and recurrent_layers(one.config):
+                raise GenerationError(
+                    f"{type(one).__name__} remembers the text in recurrent states, which cannot "
+                    "take back a wrong guess: leave out assistant_model and "
+                    "prompt_lookup_num_tokens"
+                )
         if assistant is None:
             return
         if not hasattr(assistant, "generate"):
