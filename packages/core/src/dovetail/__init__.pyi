@@ -131,12 +131,21 @@ from dovetail.availability import is_torch_xpu_available as is_torch_xpu_availab
 from dovetail.availability import is_torchvision_available as is_torchvision_available
 from dovetail.availability import is_vision_available as is_vision_available
 from dovetail.caches import Cache as Cache
+from dovetail.caches import CacheConfig as CacheConfig
 from dovetail.caches import DynamicCache as DynamicCache
 from dovetail.caches import EncoderDecoderCache as EncoderDecoderCache
+from dovetail.caches import HQQQuantizedCache as HQQQuantizedCache
 from dovetail.caches import HybridCache as HybridCache
 from dovetail.caches import MambaCache as MambaCache
+from dovetail.caches import OffloadedCache as OffloadedCache
+from dovetail.caches import OffloadedStaticCache as OffloadedStaticCache
+from dovetail.caches import QuantizedCache as QuantizedCache
+from dovetail.caches import QuantizedCacheConfig as QuantizedCacheConfig
+from dovetail.caches import QuantoQuantizedCache as QuantoQuantizedCache
+from dovetail.caches import SinkCache as SinkCache
 from dovetail.caches import SlidingWindowCache as SlidingWindowCache
 from dovetail.caches import StaticCache as StaticCache
+from dovetail.caches import StaticCacheConfig as StaticCacheConfig
 from dovetail.config_values import CONFIG_NAME as CONFIG_NAME
 from dovetail.configs import PretrainedConfig as PretrainedConfig
 from dovetail.converting import convert_checkpoint as convert_checkpoint
@@ -354,6 +363,14 @@ from dovetail_models_text.m2m_100.modeling import M2M100Model as M2M100Model
 from dovetail_models_text.m2m_100.modeling import M2M100PreTrainedModel as M2M100PreTrainedModel
 from dovetail_models_text.m2m_100.tokenization import M2M100Tokenizer as M2M100Tokenizer
 from dovetail_models_text.m2m_100.tokenization import M2M100Tokenizer as M2M100TokenizerFast
+from dovetail_models_text.mamba.configuration import MambaConfig as MambaConfig
+from dovetail_models_text.mamba.modeling import MambaForCausalLM as MambaForCausalLM
+from dovetail_models_text.mamba.modeling import MambaModel as MambaModel
+from dovetail_models_text.mamba.modeling import MambaPreTrainedModel as MambaPreTrainedModel
+from dovetail_models_text.mamba2.configuration import Mamba2Config as Mamba2Config
+from dovetail_models_text.mamba2.modeling import Mamba2ForCausalLM as Mamba2ForCausalLM
+from dovetail_models_text.mamba2.modeling import Mamba2Model as Mamba2Model
+from dovetail_models_text.mamba2.modeling import Mamba2PreTrainedModel as Mamba2PreTrainedModel
 from dovetail_models_text.marian.configuration import MarianConfig as MarianConfig
 from dovetail_models_text.marian.modeling import MarianForCausalLM as MarianForCausalLM
 from dovetail_models_text.marian.modeling import MarianMTModel as MarianMTModel
@@ -434,6 +451,10 @@ from dovetail_models_text.qwen2_moe.modeling import Qwen2MoeForSequenceClassific
 from dovetail_models_text.qwen2_moe.modeling import Qwen2MoeForTokenClassification as Qwen2MoeForTokenClassification
 from dovetail_models_text.qwen2_moe.modeling import Qwen2MoeModel as Qwen2MoeModel
 from dovetail_models_text.qwen2_moe.modeling import Qwen2MoePreTrainedModel as Qwen2MoePreTrainedModel
+from dovetail_models_text.rwkv.configuration import RwkvConfig as RwkvConfig
+from dovetail_models_text.rwkv.modeling import RwkvForCausalLM as RwkvForCausalLM
+from dovetail_models_text.rwkv.modeling import RwkvModel as RwkvModel
+from dovetail_models_text.rwkv.modeling import RwkvPreTrainedModel as RwkvPreTrainedModel
 from dovetail_models_text.stablelm.configuration import StableLmConfig as StableLmConfig
 from dovetail_models_text.stablelm.modeling import StableLmForCausalLM as StableLmForCausalLM
 from dovetail_models_text.stablelm.modeling import StableLmForSequenceClassification as StableLmForSequenceClassification
@@ -514,6 +535,7 @@ __all__ = [
     "CONFIG_MAPPING",
     "CONFIG_NAME",
     "Cache",
+    "CacheConfig",
     "CallbackDeclaration",
     "CharSpan",
     "ClassifierFreeGuidanceLogitsProcessor",
@@ -540,6 +562,7 @@ __all__ = [
     "ForcedEOSTokenLogitsProcessor",
     "GenerationConfig",
     "GenerationMixin",
+    "HQQQuantizedCache",
     "HammingDiversityLogitsProcessor",
     "HybridCache",
     "IMAGE_PROCESSOR_MAPPING",
@@ -604,6 +627,8 @@ __all__ = [
     "NamesDeclaration",
     "NoBadWordsLogitsProcessor",
     "NoRepeatNGramLogitsProcessor",
+    "OffloadedCache",
+    "OffloadedStaticCache",
     "PROCESSOR_MAPPING",
     "PhrasalConstraint",
     "PipedPipelineDataFormat",
@@ -618,14 +643,19 @@ __all__ = [
     "PretrainedConfig",
     "ProcessorMixin",
     "PushToHubMixin",
+    "QuantizedCache",
+    "QuantizedCacheConfig",
     "QuantizerDeclaration",
+    "QuantoQuantizedCache",
     "RepetitionPenaltyLogitsProcessor",
     "SLOW_TO_FAST_CONVERTERS",
     "SequenceBiasLogitsProcessor",
     "SequenceFeatureExtractor",
+    "SinkCache",
     "SlidingWindowCache",
     "SpecialTokensMixin",
     "StaticCache",
+    "StaticCacheConfig",
     "StopStringCriteria",
     "StoppingCriteria",
     "StoppingCriteriaList",
@@ -648,6 +678,7 @@ __all__ = [
     "WatermarkDetector",
     "WatermarkLogitsProcessor",
     "WatermarkingConfig",
+    "convert_checkpoint",
     "convert_slow_tokenizer",
     "family",
     "hookimpl",
@@ -660,7 +691,6 @@ __all__ = [
     "is_flax_available",
     "is_keras_nlp_available",
     "is_phonemizer_available",
-    "convert_checkpoint",
     "is_psutil_available",
     "is_py3nvml_available",
     "is_pyctcdecode_available",
