@@ -33,6 +33,18 @@ DECODER = {
 }
 NARROW = {"head_dim": 16}
 T5 = {"vocab_size": 96, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
+STATES = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2}
+STATES2 = STATES | {"state_size": 4, "num_heads": 8, "head_dim": 8, "n_groups": 2}
+OPT = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "ffn_dim": 48,
+    "max_position_embeddings": 40,
+    "word_embed_proj_dim": 16,
+    "do_layer_norm_before": False,
+}
 
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "bart/fairseq": ("BartForConditionalGeneration", SEQ2SEQ, {}),
@@ -44,6 +56,23 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "bert/tensorflow": (
         "BertForPreTraining",
         {key: DECODER[key] for key in DECODER if key != "num_key_value_heads"},
+        {},
+    ),
+    "bloom/megatron": (
+        "BloomForCausalLM",
+        {"vocab_size": 96, "hidden_size": 32, "n_layer": 2, "n_head": 4},
+        {},
+    ),
+    "falcon/refinedweb": (
+        "FalconForCausalLM",
+        {
+            "vocab_size": 96,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_kv_heads": 2,
+            "new_decoder_architecture": True,
+        },
         {},
     ),
     "gemma/checkpoint": ("GemmaForCausalLM", DECODER | NARROW, NARROW),
@@ -77,17 +106,46 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "llama/meta": ("LlamaForCausalLM", DECODER, {}),
     "m2m_100/fairseq": ("M2M100ForConditionalGeneration", SEQ2SEQ, {}),
+    "mamba/state-spaces": ("MambaForCausalLM", STATES | {"state_size": 4}, {}),
+    "mamba2/codestral": ("Mamba2ForCausalLM", STATES2, {}),
+    "mamba2/state-spaces": (
+        "Mamba2ForCausalLM",
+        STATES2 | {"tie_word_embeddings": True, "pad_token_id": 0, "eos_token_id": 0},
+        {},
+    ),
+    "marian/npz": (
+        "MarianMTModel",
+        SEQ2SEQ | {"pad_token_id": 95, "decoder_start_token_id": 95, "scale_embedding": True},
+        {"max_position_embeddings": 40},
+    ),
     "mbart/fairseq": ("MBartForConditionalGeneration", SEQ2SEQ, {}),
     "mistral/consolidated": ("MistralForCausalLM", DECODER, {}),
     "mistral/shards": ("MistralForCausalLM", DECODER, {}),
+    "mixtral/blocks": ("MixtralForCausalLM", DECODER | {"num_local_experts": 3}, {}),
+    "mixtral/consolidated": ("MixtralForCausalLM", DECODER | {"num_local_experts": 3}, {}),
+    "opt/metaseq": ("OPTForCausalLM", OPT, {}),
+    "opt/metaseq-fused": ("OPTForCausalLM", OPT, {}),
     "pegasus/tensorflow": (
         "PegasusForConditionalGeneration",
         SEQ2SEQ | {"scale_embedding": True, "activation_function": "relu"},
         {"encoder_attention_heads": 4, "max_position_embeddings": 40},
     ),
+    "rwkv/blinkdl": (
+        "RwkvForCausalLM",
+        {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2, "context_length": 40},
+        {"context_length": 40},
+    ),
     "t5/mesh": ("T5ForConditionalGeneration", T5, {}),
 }
-SHARDED = ("gemma/sharded", "gemma2/sharded", "llama/meta", "mistral/shards")
+SHARDED = (
+    "bloom/megatron",
+    "falcon/refinedweb",
+    "gemma/sharded",
+    "gemma2/sharded",
+    "llama/meta",
+    "mistral/shards",
+    "mixtral/blocks",
+)
 
 
 def absent_zeroed(key: str, model: Any) -> Any:
@@ -96,6 +154,8 @@ def absent_zeroed(key: str, model: Any) -> Any:
         for name, parameter in model.named_parameters():
             if key.startswith("pegasus") and "attn." in name and name.endswith("_proj.bias"):
                 parameter.zero_()
+            if key.startswith("marian") and name == "model.shared.weight":
+                parameter[-1] = 0
     return model
 
 

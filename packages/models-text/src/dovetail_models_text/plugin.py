@@ -400,17 +400,6 @@ def _task(
 
 
 @hookimpl
-def dovetail_names() -> list[NamesDeclaration]:
-    """Further public names."""
-    return [
-        NamesDeclaration(
-            {
-                "NerPipeline": f"{PACKAGE}.pipelines.token_classification:NerPipeline",
-                "SquadExample": f"{PACKAGE}.pipelines.squad:SquadExample",
-            }
-        )
-    ]
-@hookimpl
 def dovetail_converters() -> list[ConverterDeclaration]:
     """The original layouts from which and to which checkpoints are converted."""
     return [
@@ -424,6 +413,8 @@ def dovetail_converters() -> list[ConverterDeclaration]:
         _layout("gpt2/openai", "OPENAI", "OpenAI's TensorFlow checkpoint and hparams.json"),
         _layout("gpt_neo/mesh", "MESH", "EleutherAI's Mesh TensorFlow checkpoint"),
         _layout("llama/meta", "META", "Meta's consolidated.NN.pth and params.json"),
+        _layout("bloom/megatron", "MEGATRON", "Megatron-DeepSpeed's layer_NN-model_RR files"),
+        _layout("falcon/refinedweb", "REFINED_WEB", "the Hub's files with a RefinedWeb config"),
         _layout("m2m_100/fairseq", "FAIRSEQ", "fairseq's model.pt"),
         _layout("mbart/fairseq", "FAIRSEQ", "fairseq's model.pt"),
         _layout("mistral/consolidated", "CONSOLIDATED", "consolidated.safetensors and params.json"),
@@ -432,10 +423,30 @@ def dovetail_converters() -> list[ConverterDeclaration]:
         _layout("t5/mesh", "MESH", "Google's Mesh TensorFlow checkpoint"),
     ]
 
+        _layout("mamba/state-spaces", "STATE_SPACES", "pytorch_model.bin of its authors"),
+        _layout("mamba2/codestral", "CODESTRAL", "consolidated.safetensors and params.json"),
+        _layout("mamba2/state-spaces", "STATE_SPACES", "pytorch_model.bin of its authors"),
+        _layout("marian/npz", "NPZ", "Marian's .npz archive"),
 
 def _layout(key: str, constant: str, summary: str) -> ConverterDeclaration:
     model_type, _, name = key.partition("/")
+        _layout("mixtral/blocks", "BLOCK_FILES", "consolidated.NN.pt with fused experts"),
+        _layout("mixtral/consolidated", "CONSOLIDATED", "consolidated.safetensors and params.json"),
+        _layout("opt/metaseq", "METASEQ", "metaseq's restored.pt"),
+        _layout("opt/metaseq-fused", "FUSED", "metaseq's restored.pt with fused projections"),
     target = f"{PACKAGE}.{model_type}.conversion:{constant}"
+        _layout("rwkv/blinkdl", "BLINKDL", "BlinkDL's .pth"),
     return ConverterDeclaration(model_type, name, target, summary)
 
 
+@hookimpl
+def dovetail_names() -> list[NamesDeclaration]:
+    """Further public names."""
+    return [
+        NamesDeclaration(
+            {
+                "NerPipeline": f"{PACKAGE}.pipelines.token_classification:NerPipeline",
+                "SquadExample": f"{PACKAGE}.pipelines.squad:SquadExample",
+            }
+        )
+    ]

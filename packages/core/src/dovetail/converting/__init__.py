@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dovetail.converting.foreign import NumpyArchive, TensorFlowFiles
 from dovetail.converting.layout import Layout, Shapes
+from dovetail.converting.pipeline import PipelineFiles
 from dovetail.converting.running import Conversion, convert_checkpoint
 from dovetail.converting.steps import (
     Crop,
@@ -34,6 +35,7 @@ __all__ = [
     "OneByOne",
     "Original",
     "Pad",
+    "PipelineFiles",
     "Renames",
     "Reshape",
     "Reversed",

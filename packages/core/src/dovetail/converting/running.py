@@ -27,6 +27,7 @@ from dovetail.converting.writing import Cast, Counted, save_safetensors
 from dovetail.errors import ConfigError, MismatchError
 from dovetail.generation.configuration import GENERATION_CONFIG_NAME
 from dovetail.loading import parse_dtype
+from dovetail.loading_report import without
 from dovetail.logging import get_logger, tqdm
 from dovetail.mapping import Tensors
 from dovetail.matching import expected_tensors, match_tensors, tied_groups
@@ -204,7 +205,9 @@ def _fitted(
             f"config asks for {list(wanted)}. Settings and weights are not of one model, or a part "
             "is missing."
         )
-    wrong = [("lacks", matching.absent), ("holds the unknown", matching.unexpected)]
+    computed = getattr(cls, "_keys_to_ignore_on_load_missing", None)
+    absent = without(matching.absent, computed)
+    wrong = [("lacks", absent), ("holds the unknown", matching.unexpected)]
     for what, names in wrong:
         if names:
             raise MismatchError(

@@ -21,6 +21,7 @@ from dovetail.weights import DerivedTensor, LazyTensor, MemoryTensor
 
 Shape = Sequence[int]
 WILDCARDS = re.compile(r"\*\*|\*")
+DIGITS = re.compile(r"[0-9]+")
 LISTED = 5
 """How many names a message lists."""
 
@@ -31,18 +32,19 @@ class Renames(Step):
 
     In a name ``*`` stands for a component or a part of one (``layer_*``), ``**`` for any number of
     components; both are the same on either side. `width` is how many digits numbers have in the
-    original (``block_007``). Names that the table lacks pass on load, where they are reported as
-    unexpected, and are refused on save.
+    original (``block_007``), `first` the number from which it counts. Names that the table lacks
+    pass on load, where they are reported as unexpected, and are refused on save.
     """
 
     table: Mapping[str, str]
     width: int = 0
+    first: int = 0
 
     def load(self, tensors: Tensors, config: Any) -> Tensors:
         """Give each tensor the Hub's name."""
         result: Tensors = {}
         for old, tensor in tensors.items():
-            new = _translated(old, self._forward, lambda part: _number(part, 0)) or old
+            new = _translated(old, self._forward, self._hub_number) or old
             _refuse_double(new in result, old, new, tensor)
             result[new] = tensor
         return result
@@ -52,7 +54,7 @@ class Renames(Step):
         result: Tensors = {}
         unknown = []
         for old, tensor in tensors.items():
-            new = _translated(old, self._backward, lambda part: _number(part, self.width))
+            new = _translated(old, self._backward, self._own_number)
             if new is None:
                 unknown.append(old)
                 continue
@@ -65,6 +67,12 @@ class Renames(Step):
                 "without them."
             )
         return result
+
+    def _hub_number(self, part: str) -> str:
+        return str(int(part) - self.first) if DIGITS.fullmatch(part) else part
+
+    def _own_number(self, part: str) -> str:
+        return str(int(part) + self.first).zfill(self.width) if DIGITS.fullmatch(part) else part
 
     @cached_property
     def _forward(self) -> list[tuple[re.Pattern[str], str]]:
@@ -91,10 +99,6 @@ def _translated(
             parts = iter(found.groups())
             return WILDCARDS.sub(lambda _: number(next(parts)), target)  # noqa: B023 - used at once
     return None
-
-
-def _number(part: str, width: int) -> str:
-    return str(int(part)).zfill(width) if part.isascii() and part.isdigit() else part
 
 
 def _refuse_double(taken: bool, old: str, new: str, tensor: LazyTensor) -> None:
@@ -242,8 +246,17 @@ class Pad(OneByOne):
         return DerivedTensor([tensor], shape, pad)
 
     def backward(self, tensor: LazyTensor, name: str, config: Any) -> LazyTensor:
-        """The tensor without them."""
+        """The tensor without them.
+
+        Raises:
+            MismatchError: they have other values, which would be lost.
+        """
         length = tensor.shape[self.dim] - self.count
+        if tensor.get().narrow(self.dim, length, self.count).ne(self.value).any():
+            raise MismatchError(
+                f"{tensor.origin}: the last {self.count} of {name!r} along dimension {self.dim} are "
+                f"not {self.value}, and the original layout has no place for them."
+            )
         shape = self._with_length(tensor.shape, length)
         return DerivedTensor([tensor], shape, lambda parts: parts[0].narrow(self.dim, 0, length))
 

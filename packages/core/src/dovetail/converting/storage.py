@@ -16,6 +16,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dovetail.converting.writing import save_pickled, save_safetensors
@@ -119,6 +120,8 @@ class Storage(ABC):
             (folder / self.settings_file).write_text(text, encoding="utf-8")
 
 
+MEAN = -1
+"""In place of a dimension: each file has a copy, and the copies may differ by rounding."""
 Dim = int | None | Callable[[Sequence[int] | None, Settings], int | None]
 """Along which dimension the parts of a tensor are joined, None if each file holds all of it; or a
 function of a part's shape (None on writing) and the settings."""
@@ -195,31 +198,28 @@ class TorchFiles(Storage):
         return dim(shape, settings) if callable(dim) else dim
 
     def _joined(self, name: str, parts: list[LazyTensor], settings: Settings) -> LazyTensor:
-        dim = self._dim(name, parts[0].shape, settings)
-        if len(parts) == 1 or dim is None:
-            return parts[0]
-        return joined(name, parts, dim)
+        return joined(name, parts, self._dim(name, parts[0].shape, settings))
 
     def write_tensors(self, folder: Path, original: Original, shards: int) -> None:
-        """Cut what is shared out over `shards` files, and write each."""
-        if shards > 1 and not self.dims:
+        """Share the tensors, or parts of each, out over `shards` files, and write each."""
+        if shards > 1 and "{rank" not in self.name:
             raise CheckpointError(f"shards={shards}: this layout is one file. Leave it out.")
         for rank in range(shards):
-            tensors = {
-                name: self._part(name, tensor, original.settings, rank, shards)
-                for name, tensor in original.tensors.items()
-            }
+            tensors = self._share(original, rank, shards)
             path = folder / self.name.format(rank=rank)
             if path.suffix == ".safetensors":
                 save_safetensors(tensors, path)
             else:
                 save_pickled(tensors, path, self._envelope(original.settings))
 
-    def _part(
-        self, name: str, tensor: LazyTensor, settings: Settings, rank: int, shards: int
-    ) -> LazyTensor:
-        dim = self._dim(name, None, settings)
-        return tensor if shards == 1 or dim is None else part(name, tensor, dim, rank, shards)
+    def _share(self, original: Original, rank: int, shards: int) -> Tensors:
+        if not self.dims:
+            every = list(original.tensors.items())
+            return dict(every[len(every) * rank // shards : len(every) * (rank + 1) // shards])
+        return {
+            name: part(name, tensor, self._dim(name, None, original.settings), rank, shards)
+            for name, tensor in original.tensors.items()
+        }
 
     def _envelope(self, settings: Settings) -> Callable[[Mapping[str, Tensor]], Any]:
         def wrap(tensors: Mapping[str, Tensor]) -> Any:
@@ -245,10 +245,12 @@ def _under(content: Any, keys: Keys) -> Any:
     return vars(content) if isinstance(content, Namespace) else content
 
 
-def joined(name: str, parts: Sequence[LazyTensor], dim: int) -> LazyTensor:
-    """The parts of one tensor, one after another along `dim`."""
-    import torch
-
+def joined(name: str, parts: Sequence[LazyTensor], dim: int | None) -> LazyTensor:
+    """The parts of one tensor, one after another along `dim`, or the mean of its copies."""
+    if len(parts) == 1 or dim is None:
+        return parts[0]
+    if dim == MEAN:
+        return DerivedTensor(parts, parts[0].shape, lambda tensors: torch.stack(tensors).mean(0))
     shape = list(parts[0].shape)
     if any(len(one.shape) <= dim or _but(one.shape, dim) != _but(shape, dim) for one in parts):
         shapes = [list(one.shape) for one in parts]
@@ -260,8 +262,10 @@ def joined(name: str, parts: Sequence[LazyTensor], dim: int) -> LazyTensor:
     return DerivedTensor(parts, shape, lambda tensors: torch.cat(tensors, dim))
 
 
-def part(name: str, tensor: LazyTensor, dim: int, rank: int, count: int) -> LazyTensor:
-    """Part number `rank` of a tensor cut into `count` along `dim`."""
+def part(name: str, tensor: LazyTensor, dim: int | None, rank: int, count: int) -> LazyTensor:
+    """Part number `rank` of a tensor cut into `count` along `dim`, or a copy."""
+    if count == 1 or dim is None or dim == MEAN:
+        return tensor
     length, rest = divmod(tensor.shape[dim], count)
     if rest:
         raise CheckpointError(
