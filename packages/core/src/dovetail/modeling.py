@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar, Self
 
 import torch
@@ -50,6 +51,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     is_parallelizable: ClassVar[bool] = False
     weight_mapping: ClassVar[tuple[Any, ...]] = ()
     gradient_checkpointing: bool = False
+    _exit_layer: int | None = None
     config: Any
     _tied_weights_keys: ClassVar[dict[str, str]] = {}
     _shared_weights_keys: ClassVar[dict[str, str]] = {}
@@ -451,10 +453,10 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
 
         Notes the input of each layer for ``output_hidden_states`` and applies gradient
         checkpointing. In training a layer is left out with probability `layer_drop` (LayerDrop,
-        arXiv 1909.11556).
+        arXiv 1909.11556); those from `_exit_layer` on are when that is set.
         """
         recompute = self.gradient_checkpointing and self.training
-        for layer in layers:
+        for layer in islice(layers, self._exit_layer):
             if context.recorder is not None:
                 context.recorder.add_hidden_state(hidden_states)
             if layer_drop and self.training and torch.rand(()) < layer_drop:

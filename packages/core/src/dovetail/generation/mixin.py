@@ -95,7 +95,7 @@ class GenerationMixin:
         arguments |= {name: model_kwargs.pop(name) for name in own}
         prompts.check_model_kwargs(self, model_kwargs)
         prompt, model_kwargs = self._prepare_prompt(inputs, config, model_kwargs)
-        strategy.check_prompt(self, prompt, arguments)
+        strategy.check_prompt(self, prompt, {"tokenizer": tokenizer, **arguments})
         settle_lengths(config, prompt.length, prompt.embedded, kwargs.get("max_length") is not None)
         request = ProcessorRequest(
             config,

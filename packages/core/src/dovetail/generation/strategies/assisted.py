@@ -10,12 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dovetail.caches import recurrent_layers
 from dovetail.errors import GenerationError
+from dovetail.generation.assistants import (
+    check_assistant,
+    has_other_vocabulary,
+    refuse_without_way_back,
+)
 from dovetail.generation.candidates import CandidateSource, Draft, PromptLookup
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.decoding import Decoding
-from dovetail.generation.inputs import Prompt, forward_parameters, vocabulary_sizes
+from dovetail.generation.early_exit import EarlyExit
+from dovetail.generation.inputs import Prompt, forward_parameters
+from dovetail.generation.retokenized import RetokenizedDraft
 from dovetail.generation.strategies import Strategy
 from dovetail.generation.tokens import draw
 from dovetail.outputs import ModelOutput
@@ -24,13 +30,15 @@ ADVANCING = ("cache_position", "position_ids", "token_type_ids")
 
 
 class AssistedGeneration(Strategy):
-    """Greedy search or sampling in longer strides, with candidates of ``assistant_model`` or, with
-    ``prompt_lookup_num_tokens``, of the text itself.
+    """Greedy search or sampling in longer strides, with candidates of ``assistant_model``, of the
+    text itself with ``prompt_lookup_num_tokens``, or of the model's first layers with
+    ``assistant_early_exit``.
 
+    An assistant with another vocabulary also needs ``tokenizer`` and ``assistant_tokenizer``.
     Greedy texts are those of greedy search; sampled ones have the model's own distribution.
     """
 
-    arguments = ("assistant_model", "assistant_encoder_outputs")
+    arguments = ("assistant_model", "assistant_encoder_outputs", "assistant_tokenizer")
     needs_growing_cache = True
 
     def check(
@@ -38,10 +46,16 @@ class AssistedGeneration(Strategy):
     ) -> None:
         """As of every strategy; a cache that can go back is needed."""
         super().check(config, arguments, streamer)
-        if arguments.get("assistant_model") is None and config.prompt_lookup_num_tokens is None:
+        helpers = {
+            "assistant_model": arguments.get("assistant_model"),
+            "prompt_lookup_num_tokens": config.prompt_lookup_num_tokens,
+            "assistant_early_exit": config.assistant_early_exit,
+        }
+        asked = [name for name, value in helpers.items() if value is not None]
+        if len(asked) != 1:
             raise GenerationError(
-                "assisted generation has nothing to assist it: pass assistant_model, or set "
-                "prompt_lookup_num_tokens"
+                f"assisted generation has {' and '.join(asked) or 'nothing'} to assist it: pass "
+                "assistant_model, or set prompt_lookup_num_tokens or assistant_early_exit"
             )
         if config.num_return_sequences > 1:
             raise GenerationError(
@@ -64,30 +78,11 @@ class AssistedGeneration(Strategy):
                 f"the batch has {len(prompt.input_ids)} prompts: assisted generation follows one "
                 "text; call generate() once for each"
             )
-        assistant = arguments.get("assistant_model")
-        for one in (model, assistant):
-            if one is not None and recurrent_layers(one.config):
-                raise GenerationError(
-                    f"{type(one).__name__} remembers the text in recurrent states, which cannot "
-                    "take back a wrong guess: leave out assistant_model and "
-                    "prompt_lookup_num_tokens"
-                )
-        if assistant is None:
-            return
-        if not hasattr(assistant, "generate"):
-            raise GenerationError(
-                f"assistant_model is a {type(assistant).__name__}: give a model that can generate"
-            )
-        if assistant.config.is_encoder_decoder != model.config.is_encoder_decoder:
-            raise GenerationError(
-                f"assistant_model is a {type(assistant).__name__} and the model a "
-                f"{type(model).__name__}: both must have an encoder, or neither"
-            )
-        if vocabulary_sizes(assistant)[1] != vocabulary_sizes(model)[1]:
-            raise GenerationError(
-                f"assistant_model writes {vocabulary_sizes(assistant)[1]} tokens and the model "
-                f"{vocabulary_sizes(model)[1]}: choose an assistant with the model's vocabulary"
-            )
+        refuse_without_way_back(model)
+        if arguments.get("assistant_model") is not None:
+            check_assistant(model, arguments)
+        elif arguments.get("assistant_tokenizer") is not None:
+            raise GenerationError("assistant_tokenizer has no use without assistant_model")
 
     def run(self, decoding: Decoding) -> ModelOutput | Tensor:
         """Propose, read, keep what is right and one token more, until a criterion stops the row."""
@@ -117,7 +112,12 @@ class AssistedGeneration(Strategy):
     @staticmethod
     def _source(decoding: Decoding) -> CandidateSource:
         assistant = decoding.arguments.get("assistant_model")
-        return PromptLookup(decoding) if assistant is None else Draft(assistant, decoding)
+        if decoding.config.assistant_early_exit is not None:
+            return EarlyExit(decoding)
+        if assistant is None:
+            return PromptLookup(decoding)
+        kind = RetokenizedDraft if has_other_vocabulary(decoding.arguments) else Draft
+        return kind(assistant, decoding)
 
     @staticmethod
     def _read(decoding: Decoding, candidates: Tensor) -> tuple[ModelOutput, Tensor]:
