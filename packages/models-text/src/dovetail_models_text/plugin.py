@@ -286,6 +286,13 @@ def dovetail_models() -> list[ModelDeclaration]:
             tokenizer=f"{PACKAGE}.qwen2.tokenization:Qwen2Tokenizer",
         ),
         family(
+            "recurrent_gemma",
+            f"{PACKAGE}.recurrent_gemma",
+            "RecurrentGemma",
+            ("Model", "ForCausalLM"),
+            tokenizer=f"{PACKAGE}.gemma.tokenization:GemmaTokenizer",
+        ),
+        family(
             "rwkv",
             f"{PACKAGE}.rwkv",
             "Rwkv",

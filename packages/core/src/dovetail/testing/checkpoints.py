@@ -43,7 +43,8 @@ class CheckpointTests(Subject):
         expect_close(loaded.state_dict(), model.state_dict(), "", 0.0)
         expect(not loaded.training, "a loaded model must be in evaluation mode")
         inputs = self.inputs(model_class, model.config)
-        expect_close(self.run(loaded, inputs), self.run(model, inputs), "", 1e-6)
+        # The same numbers elsewhere in memory may be added up in another order.
+        expect_close(self.run(loaded, inputs), self.run(model, inputs), "", 1e-5)
 
     def test_saved_twice_is_saved_the_same(self, model_class: Any, tmp_path: Path) -> None:
         model = self.build(model_class)
