@@ -13,7 +13,7 @@ from dovetail.layers.rotary import (
     RotaryEmbedding,
     apply_rotary,
     base_frequencies,
-    rotate_interleaved,
+    swap_neighbours,
 )
 
 WIDTH, LIMIT = 8, 16
@@ -39,6 +39,7 @@ def rotary(scaling: dict[str, Any] | None = None, theta: float = 100.0) -> Rotar
 def angles(embedding: RotaryEmbedding, *positions: int) -> torch.Tensor:
     ids = torch.tensor([positions])
     cos, sin = embedding(torch.zeros(1), ids)
+    sin[..., : WIDTH // 2] *= -1  # those of the first channels come negative
     return torch.atan2(sin, cos)[0]
 
 
@@ -153,6 +154,6 @@ def test_interleaved_pairs_turn_as_halves_do() -> None:
     halves = apply_rotary(query, key, *RotaryEmbedding(8)(query, positions))
     order = torch.tensor([0, 4, 1, 5, 2, 6, 3, 7])  # pair (i, i + 4) becomes (2 i, 2 i + 1)
     cos, sin = RotaryEmbedding(8, interleaved=True)(query, positions)
-    pairs = apply_rotary(query[..., order], key[..., order], cos, sin, turn=rotate_interleaved)
+    pairs = apply_rotary(query[..., order], key[..., order], cos, sin, swap=swap_neighbours)
     for half, pair in zip(halves, pairs, strict=True):
         assert torch.allclose(half[..., order], pair, atol=1e-6)

@@ -38,6 +38,7 @@ from dovetail.load_options import LoadOptions
 from dovetail.loading_report import LoadingReport, without
 from dovetail.matching import Matching, expected_tensors, match_tensors, renamed, tied_groups
 from dovetail.quantizers import HfQuantizer, quantizer_for
+from dovetail.seating import seated
 from dovetail.weight_files import locate_weights
 from dovetail.weights import BorrowedTensor, Checkpoint, LazyTensor, has_nan, open_checkpoint
 
@@ -303,13 +304,23 @@ class _Load:
     def _place(self, skipped: list[str]) -> None:
         """Put each tensor of the checkpoint where it belongs."""
         guests = {names[0]: names[1:] for names in self.groups}
+        hosts = {guest: host for host, others in guests.items() for guest in others}
         targets = expected_tensors(self.model)
+        plain = {
+            name: source
+            for name, source in self.matching.found.items()
+            if name not in self.claimed and name not in skipped
+        }
+        places = seated(self.model, plain, targets, self.where.device_of, hosts)
         used: set[int] = set()
         for name, source in self.matching.found.items():
             if name in self.claimed:
                 self._quantize(name, source)
-            elif name not in skipped:
-                tensor = source.to(targets[name].dtype, self.where.device_of(name)).contiguous()
+            elif name in plain:
+                tensor = places.get(name)
+                if tensor is None:
+                    device = self.where.device_of(name)
+                    tensor = source.to(targets[name].dtype, device).contiguous()
                 if source.has_nan(tensor):
                     self.report.with_nan.append(name)
                 # Pickles may hold one memory under several names which this model does not tie.

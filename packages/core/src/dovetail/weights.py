@@ -94,8 +94,12 @@ class LazyTensor(ABC):
         """The tensor in `dtype` on `device`, without a copy when neither changes."""
         return self.get().to(device=device, dtype=dtype)
 
+    def fill(self, target: Tensor) -> Tensor:
+        """Write the tensor over `target`, which has its shape; returns `target`."""
+        return target.copy_(self.read())
+
     def has_nan(self, placed: Tensor) -> bool:
-        """Whether the tensor, which `to` returned as `placed`, holds a NaN."""
+        """Whether the tensor, which `to` or `fill` returned as `placed`, holds a NaN."""
         return has_nan(placed)
 
 
@@ -174,6 +178,25 @@ class SafetensorsFile:
         self._read(memoryview(memory))
         return torch.frombuffer(memory, dtype=entry.dtype).view(entry.shape)
 
+    def mapped_together(self, entries: Sequence[HeaderEntry]) -> list[Tensor]:
+        """Tensors of one dtype that follow each other in the file, as views of one mapping.
+
+        It is theirs alone, so that whoever keeps or pickles one holds on to no more than these.
+        """
+        first = self.data_start + entries[0].begin
+        page = first - first % mmap.ALLOCATIONGRANULARITY
+        size = self.data_start + entries[-1].end - page
+        memory = mmap.mmap(self._file.fileno(), size, offset=page, access=mmap.ACCESS_COPY)
+        whole = torch.frombuffer(memory, dtype=entries[0].dtype, offset=first - page)
+        parts = whole.split([prod(entry.shape) for entry in entries])
+        return [part.view(entry.shape) for part, entry in zip(parts, entries, strict=True)]
+
+    def read_into(self, target: Tensor, entry: HeaderEntry) -> None:
+        """Read a tensor into `target`, memory on the CPU of its size."""
+        if entry.begin < entry.end:
+            self._file.seek(self.data_start + entry.begin)
+            self._read(target.view(-1).view(torch.uint8).numpy().data)
+
     def has_nan(self, name: str) -> bool:
         """Whether a tensor holds a NaN; read through a small buffer, so that nothing stays mapped
         and no page has to be faulted in."""
@@ -225,6 +248,17 @@ class FileTensor(LazyTensor):
         if dtype == self.dtype or device.type != "cpu":
             return super().to(dtype, device)
         return self.read().to(dtype)
+
+    def fill(self, target: Tensor) -> Tensor:
+        """Write the tensor over `target`: straight from the file, when it is of the same kind."""
+        if target.dtype != self.dtype or target.device.type != "cpu" or not target.is_contiguous():
+            return super().fill(target)
+        self.file.read_into(target, self.entry)
+        return target
+
+    def follows(self, other: FileTensor) -> bool:
+        """Whether the file holds this tensor right behind `other`."""
+        return other.file is self.file and other.entry.end == self.entry.begin
 
     def has_nan(self, placed: Tensor) -> bool:
         """A tensor that stays mapped is looked through in the file, and takes no memory yet."""
@@ -363,38 +397,6 @@ def read_pickled(path: str | os.PathLike[str]) -> dict[str, LazyTensor]:
     Raises:
         CheckpointError: the file is damaged, compressed, or holds anything but tensors.
     """
-    path = Path(path)
-    with path.open("rb") as file:
-        is_zip = file.read(2) == b"PK"
-    if is_zip:
-        check_archive(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than tensors and is not read, because unpickling could run code. "
-            f"Ask for a safetensors version of it. ({str(error).splitlines()[0]})"
-        ) from error
-    except Exception as error:
-        raise CheckpointError(
-            f"{path} is damaged or no torch weights file: {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(content, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    ):
-        raise CheckpointError(
-            f"{path} is not a state dict: it must map names to tensors and nothing else."
-        )
-    return {name: MemoryTensor(tensor, str(path)) for name, tensor in content.items()}
-
-
-def check_archive(path: Path) -> None:
-    """Refuse a zip archive that is damaged or compressed.
-
-    Torch and numpy store theirs uncompressed; a compressed one could unfold to any size.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
     content = unpickled(path)
     if not isinstance(content, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
@@ -413,6 +415,32 @@ def unpickled(path: str | os.PathLike[str], records: Sequence[type] = ()) -> Any
     Raises:
         CheckpointError: the file is damaged, compressed, or holds anything else.
     """
+    path = Path(path)
+    with path.open("rb") as file:
+        is_zip = file.read(2) == b"PK"
+    if is_zip:
+        check_archive(path)
+    try:
+        with torch.serialization.safe_globals(list(records)):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds more than tensors and is not read, because unpickling could run code. "
+            f"Ask for a safetensors version of it. ({str(error).splitlines()[0]})"
+        ) from error
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is damaged or no torch weights file: {type(error).__name__}: {error}"
+        ) from error
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a zip archive that is damaged or compressed.
+
+    Torch and numpy store theirs uncompressed; a compressed one could unfold to any size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
             squeezed = [
                 item.filename
                 for item in archive.infolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,11 @@ class SparseMoE(nn.Module):
 
     The chosen ones are weighed by the softmax over all experts, with `normalise` so that their
     weights sum to one. In training `jitter` multiplies what router and experts read by random
-    factors between ``1 - jitter`` and ``1 + jitter`` (arXiv 2101.03961).
+    factors between ``1 - jitter`` and ``1 + jitter`` (arXiv 2101.03961). Checkpoints keep the
+    router as `router_name`.
     """
+
+    router_name: ClassVar[str] = "gate"
 
     def __init__(
         self,
@@ -30,7 +34,7 @@ class SparseMoE(nn.Module):
     ) -> None:
         super().__init__()
         self.experts = nn.ModuleList(experts)
-        self.gate = Linear(hidden_size, len(self.experts), bias=False)
+        setattr(self, self.router_name, Linear(hidden_size, len(self.experts), bias=False))
         self.top_k, self.normalise, self.jitter = top_k, normalise, jitter
 
     def forward(self, hidden_states: Tensor, recorder: Recorder | None = None) -> Tensor:
@@ -40,7 +44,7 @@ class SparseMoE(nn.Module):
             noise = torch.empty_like(hidden_states).uniform_(1 - self.jitter, 1 + self.jitter)
             hidden_states = hidden_states * noise
         tokens = hidden_states.flatten(0, 1)  # (N, D)
-        logits = self.gate(tokens)  # (N, X)
+        logits = getattr(self, self.router_name)(tokens)  # (N, X)
         if recorder is not None:
             recorder.add_router_logits(logits)
         weights, chosen = self.route(logits)

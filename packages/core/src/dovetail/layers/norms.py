@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+@cache
+def _constant(value: float) -> Tensor:
+    return torch.tensor(value)
 
 
 class HeadNorm(nn.LayerNorm):
@@ -31,12 +38,22 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype is torch.float32 and not self.offset:
+            if x.device.type == "cpu" and not (
+                torch.is_grad_enabled() or torch.compiler.is_compiling()
+            ):
+                return self._in_few_steps(x)
             return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         wide = x.float()
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
         if self.offset:
             return (wide * (1.0 + self.weight.float())).to(x.dtype)
         return self.weight * wide.to(x.dtype)
+
+    def _in_few_steps(self, x: Tensor) -> Tensor:
+        """The same in five operations, where torch takes ten on a CPU."""
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        mean_square = torch.addcmul(_constant(self.eps), length, length, value=1 / x.shape[-1])
+        return (x * self.weight).mul_(mean_square.rsqrt_())
 
     def extra_repr(self) -> str:
         return f"{tuple(self.weight.shape)}, eps={self.eps}" + (", offset" if self.offset else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     PyTorch sends float32 products on a CPU to MKL, which reads a matrix at a third of the memory's
     speed when x has few rows. oneDNN, which PyTorch carries too, is two to four times as fast there
-    and no slower elsewhere, but knows no gradients and no autocast.
+    and no slower elsewhere, but knows no gradients and no autocast. One row and a matrix that is
+    stored input by input are what MKL is good at.
     """
     if (
         x.dtype is torch.float32
@@ -28,6 +29,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         and ONEDNN_LINEAR is not None
         and not torch.compiler.is_compiling()
         and type(weight) in PLAIN_TENSORS
+        and (weight.stride(0) != 1 or x.numel() > x.shape[-1])
     ):
         return ONEDNN_LINEAR(x, weight, bias, "none", [], "")
     return F.linear(x, weight, bias)
@@ -47,6 +49,58 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
+
+
+def together(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
+    """What each of `layers` makes of x (..., in).
+
+    Without gradients, weights that lie one after the other in memory are read as one matrix, since
+    one product is quicker than several. `dovetail.seating` puts them there when a checkpoint is
+    loaded.
+    """
+    if (
+        torch.is_grad_enabled()
+        or torch.compiler.is_compiling()
+        or not all(map(_is_plain, layers))
+        or (weight := _as_one([layer._parameters["weight"] for layer in layers])) is None
+    ):
+        return tuple(layer(x) for layer in layers)
+    bias = None
+    if any(layer._parameters["bias"] is not None for layer in layers):
+        bias = _as_one([layer._parameters["bias"] for layer in layers])
+        if bias is None:
+            return tuple(layer(x) for layer in layers)
+    widths = [layer.out_features for layer in layers]
+    return torch.split_with_sizes(linear(x, weight, bias), widths, -1)  # type: ignore[arg-type]
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether calling `layer` is a product and nothing else: no hook, no replaced ``forward``."""
+    return (
+        type(layer) is Linear
+        and not layer._forward_hooks
+        and not layer._forward_pre_hooks
+        and "forward" not in vars(layer)
+    )
+
+
+def _as_one(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    """A view of `tensors` as one, None when they do not follow each other in one storage."""
+    first = tensors[0]
+    if first is None:
+        return None
+    rows, end, strides = 0, first.data_ptr(), first.stride()
+    for tensor in tensors:
+        if tensor is None or tensor.data_ptr() != end or type(tensor) not in PLAIN_TENSORS:
+            return None
+        if tensor.dtype is not first.dtype or tensor.stride() != strides:
+            return None
+        rows += tensor.shape[0]
+        end += tensor.shape[0] * strides[0] * tensor.itemsize
+    storage = first.untyped_storage()
+    if end > storage.data_ptr() + storage.nbytes():
+        return None  # neighbours by chance
+    return first.as_strided((rows, *first.shape[1:]), strides)
 
 
 class Conv1D(nn.Module):

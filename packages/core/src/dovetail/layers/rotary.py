@@ -151,6 +151,15 @@ class RotaryEmbedding(nn.Module):
         inv_freq, self.attention_scaling = self.frequencies(0, None)
         self.register_buffer("inv_freq", inv_freq, persistent=False)
 
+    @property
+    def constant_length(self) -> int | None:
+        """The longest text whose frequencies are those of any shorter one; None when that is
+        every text."""
+        if self.kind not in LENGTH_DEPENDENT:
+            return None
+        original = self.scaling.get("original_max_position_embeddings")
+        return original if self.kind == "longrope" and original else self.limit
+
     def reset_buffers(self, device: Any = None) -> None:
         """Compute the frequencies; called again after construction on the meta device."""
         self.inv_freq, self.attention_scaling = self.frequencies(0, device)
@@ -168,29 +177,31 @@ class RotaryEmbedding(nn.Module):
 
     @torch.no_grad()
     def forward(self, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines for `position_ids` (B, T), in the dtype of `hidden_states`."""
+        """Cosines and sines for `position_ids` (B, T), in the dtype of `hidden_states`.
+
+        The first channel of a pair (a, b) turns into ``a cos - b sin``: its sine is returned
+        negative, so that turning takes one product with the swapped pair.
+        """
         inv_freq, factor = self.inv_freq, self.attention_scaling
         if self.kind in LENGTH_DEPENDENT:
             inv_freq, factor = self.frequencies(int(position_ids.max()) + 1, position_ids.device)
         angles = position_ids[..., None].float() * inv_freq.float()  # (B, T, E/2)
-        angles = (
-            angles.repeat_interleave(2, -1) if self.interleaved else torch.cat((angles, angles), -1)
-        )
-        cos, sin = angles.cos(), angles.sin()
-        if factor != 1.0:
-            cos, sin = cos * factor, sin * factor
+        cos, sin = angles.cos() * factor, angles.sin() * factor
+        if self.interleaved:
+            cos, sin = cos.repeat_interleave(2, -1), torch.stack((-sin, sin), -1).flatten(-2)
+        else:
+            cos, sin = torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
         return cos.to(hidden_states.dtype), sin.to(hidden_states.dtype)
 
 
-def rotate_half(x: Tensor) -> Tensor:
-    """Turn each pair (channel i, channel i + E/2) by a right angle."""
-    first, second = x.chunk(2, -1)
-    return torch.cat((-second, first), -1)
+def swap_halves(x: Tensor) -> Tensor:
+    """Exchange the channels of each pair (channel i, channel i + E/2)."""
+    return x.roll(x.shape[-1] // 2, -1)
 
 
-def rotate_interleaved(x: Tensor) -> Tensor:
-    """Turn each pair (channel 2i, channel 2i + 1) by a right angle."""
-    return torch.stack((-x[..., 1::2], x[..., ::2]), -1).flatten(-2)
+def swap_neighbours(x: Tensor) -> Tensor:
+    """Exchange the channels of each pair (channel 2i, channel 2i + 1)."""
+    return x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
 
 
 def apply_rotary(
@@ -199,19 +210,20 @@ def apply_rotary(
     cos: Tensor,
     sin: Tensor,
     heads_dim: int = 1,
-    turn: Callable[[Tensor], Tensor] = rotate_half,
+    swap: Callable[[Tensor], Tensor] = swap_halves,
 ) -> tuple[Tensor, Tensor]:
     """Rotate query (B, H, T, E) and key (B, K, T, E); `heads_dim` is where their heads are.
 
-    `turn` tells what a pair of channels is: `rotate_half` or `rotate_interleaved`. Channels beyond
-    the width of `cos` stay as they are.
+    `cos` and `sin` (B, T, width) are those of `RotaryEmbedding`; `swap` tells what a pair of
+    channels is: `swap_halves` or `swap_neighbours`. Channels beyond the width of `cos` stay as they
+    are.
     """
     cos, sin = cos.unsqueeze(heads_dim), sin.unsqueeze(heads_dim)
-    return _rotated(query, cos, sin, turn), _rotated(key, cos, sin, turn)
+    return _rotated(query, cos, sin, swap), _rotated(key, cos, sin, swap)
 
 
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor, turn: Callable[[Tensor], Tensor]) -> Tensor:
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor, swap: Callable[[Tensor], Tensor]) -> Tensor:
     width = cos.shape[-1]
     if width < x.shape[-1]:
-        return torch.cat((_rotated(x[..., :width], cos, sin, turn), x[..., width:]), -1)
-    return torch.addcmul(x * cos, turn(x), sin)
+        return torch.cat((_rotated(x[..., :width], cos, sin, swap), x[..., width:]), -1)
+    return torch.addcmul(x * cos, swap(x), sin)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dovetail.context import Context
 from dovetail.layers.projections import Linear
-from dovetail.layers.rotary import apply_rotary, rotate_interleaved
+from dovetail.layers.rotary import apply_rotary, swap_neighbours
 from dovetail_models_text.codegen.configuration import GROUPS, CodeGenConfig
 from dovetail_models_text.gptj.modeling import (
     GPTJBlock,
@@ -32,7 +32,7 @@ class CodeGenAttention(nn.Module):
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         fused = self.qkv_proj(hidden_states).unflatten(-1, (GROUPS, 3, -1, self.head_dim))
         query, value, key = fused.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).unbind()  # (B, H, T, E)
-        query, key = apply_rotary(query, key, *context.rotary, turn=rotate_interleaved)
+        query, key = apply_rotary(query, key, *context.rotary, swap=swap_neighbours)
         key, value = context.remember(key, value, self.layer_idx)
         dropout = self.config.attn_pdrop * self.training
         output = context.attend(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dovetail.context import Context
 from dovetail.heads import ForCausalLM
 from dovetail.layers.norms import HeadNorm
-from dovetail.layers.rotary import apply_rotary, rotate_interleaved
+from dovetail.layers.rotary import apply_rotary, swap_neighbours
 from dovetail_models_text.cohere.configuration import CohereConfig
 from dovetail_models_text.llama.modeling import (
     LlamaAttention,
@@ -40,7 +40,7 @@ class CohereAttention(LlamaAttention):
         return query, key, value
 
     def rotate(self, query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        return apply_rotary(query, key, cos, sin, turn=rotate_interleaved)
+        return apply_rotary(query, key, cos, sin, swap=swap_neighbours)
 
 
 class CohereDecoderLayer(LlamaDecoderLayer):

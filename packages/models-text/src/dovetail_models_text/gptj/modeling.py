@@ -15,7 +15,7 @@ from dovetail.heads import ForCausalLM, ForQuestionAnswering, ForSequenceClassif
 from dovetail.layers.activations import activation
 from dovetail.layers.attention import split_heads
 from dovetail.layers.projections import Linear
-from dovetail.layers.rotary import RotaryEmbedding, apply_rotary, rotate_interleaved
+from dovetail.layers.rotary import RotaryEmbedding, apply_rotary, swap_neighbours
 from dovetail.modeling import PreTrainedModel
 from dovetail_models_text.gpt2.modeling import GPT2Model
 from dovetail_models_text.gptj.configuration import GPTJConfig
@@ -38,7 +38,7 @@ class GPTJAttention(nn.Module):
             split_heads(projection(hidden_states), self.head_dim)  # (B, H, T, E)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        query, key = apply_rotary(query, key, *context.rotary, turn=rotate_interleaved)
+        query, key = apply_rotary(query, key, *context.rotary, swap=swap_neighbours)
         key, value = context.remember(key, value, self.layer_idx)
         dropout = self.config.attn_pdrop * self.training
         output = context.attend(query, key, value, self.layer_idx, dropout=dropout)

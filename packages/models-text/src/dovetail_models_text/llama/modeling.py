@@ -22,7 +22,7 @@ from dovetail.heads import (
 from dovetail.layers.attention import split_heads
 from dovetail.layers.mlp import GatedMLP
 from dovetail.layers.norms import RMSNorm
-from dovetail.layers.projections import Linear
+from dovetail.layers.projections import Linear, together
 from dovetail.layers.rotary import RotaryEmbedding, apply_rotary
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import BaseModelOutputWithPast, ModelOutput
@@ -37,6 +37,7 @@ class LlamaAttention(nn.Module):
     what is projected (`project`) and how it is rotated (`rotate`).
     """
 
+    side_by_side = ("q_proj", "k_proj", "v_proj")
     scale: float | None = None
     softcap: float | None = None
 
@@ -70,10 +71,8 @@ class LlamaAttention(nn.Module):
 
     def project(self, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query (B, H, T, E), key and value (B, K, T, E) of `hidden_states` (B, T, D)."""
-        query, key, value = (
-            split_heads(projection(hidden_states), self.head_dim)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
+        projected = together(hidden_states, self.q_proj, self.k_proj, self.v_proj)
+        query, key, value = (split_heads(states, self.head_dim) for states in projected)
         return query, key, value
 
     def rotate(self, query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
