@@ -169,6 +169,8 @@ from dovetail.generation import ClassifierFreeGuidanceLogitsProcessor as Classif
 from dovetail.generation import ConstrainedBeamSearchScorer as ConstrainedBeamSearchScorer
 from dovetail.generation import Constraint as Constraint
 from dovetail.generation import ConstraintListState as ConstraintListState
+from dovetail.generation import ContinuousBatchingConfig as ContinuousBatchingConfig
+from dovetail.generation import ContinuousBatchingManager as ContinuousBatchingManager
 from dovetail.generation import DisjunctiveConstraint as DisjunctiveConstraint
 from dovetail.generation import EncoderNoRepeatNGramLogitsProcessor as EncoderNoRepeatNGramLogitsProcessor
 from dovetail.generation import EncoderRepetitionPenaltyLogitsProcessor as EncoderRepetitionPenaltyLogitsProcessor
@@ -543,6 +545,8 @@ __all__ = [
     "ConstrainedBeamSearchScorer",
     "Constraint",
     "ConstraintListState",
+    "ContinuousBatchingConfig",
+    "ContinuousBatchingManager",
     "Conv1D",
     "ConverterDeclaration",
     "CsvPipelineDataFormat",

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
-from dovetail.caches import Cache, EncoderDecoderCache, KeyValue, StateLayer, state_layer
+from dovetail.caches import (
+    Cache,
+    EncoderDecoderCache,
+    KeyValue,
+    PagedCache,
+    StateLayer,
+    state_layer,
+)
 from dovetail.layers.attention import attention
+from dovetail.layers.packed import packed_attention
 from dovetail.masks import Mask
 from dovetail.recording import Recorder
 
@@ -49,6 +58,13 @@ class Context:
     def next_cache(self) -> Cache | None:
         """The cache to return: one that was given is read but not returned without `use_cache`."""
         return self.cache if self.use_cache else None
+
+    @property
+    def packed_positions(self) -> Tensor | None:
+        """Positions (B, T) which start again at 0 with each of several texts in a row; None where
+        a row is one text."""
+        packed = self.mask is not None and self.mask.segments is not None
+        return self.position_ids if packed else None
 
     def remember(self, key: Tensor, value: Tensor, layer_idx: int) -> KeyValue:
         """Put keys and values (B, K, T, E) of the text into the cache; returns all there are to
@@ -97,18 +113,19 @@ class Context:
         """`dovetail.layers.attention.attention` under this pass's mask, recorded; returns (B, T, H
         * E)."""
         head_mask = self.cross_head_mask if cross else self.head_mask
-        mask = self.mask if self.layer_masks is None else self.layer_masks[layer_idx]
-        return attention(
-            query,
-            key,
-            value,
-            self.encoder_mask if cross else mask,
+        run = partial(
+            attention,
             scale=scale,
             dropout=dropout,
-            bias=bias,
             softcap=softcap,
             head_mask=None if head_mask is None else head_mask[layer_idx],
             implementation=self.implementation,
             recorder=self.recorder,
             record_as="cross_attentions" if cross else "attentions",
         )
+        if cross:
+            return run(query, key, value, self.encoder_mask, bias=bias)
+        if isinstance(self.cache, PagedCache):
+            return packed_attention(run, query, self.cache, layer_idx, bias)
+        mask = self.mask if self.layer_masks is None else self.layer_masks[layer_idx]
+        return run(query, key, value, mask, bias=bias)

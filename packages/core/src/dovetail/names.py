@@ -182,6 +182,8 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "ConstrainedBeamSearchScorer",
         "Constraint",
         "ConstraintListState",
+        "ContinuousBatchingConfig",
+        "ContinuousBatchingManager",
         "DisjunctiveConstraint",
         "EncoderNoRepeatNGramLogitsProcessor",
         "EncoderRepetitionPenaltyLogitsProcessor",

@@ -8,6 +8,7 @@ from dovetail.caches.dynamic import DynamicCache, DynamicLayer
 from dovetail.caches.encoder_decoder import EncoderDecoderCache
 from dovetail.caches.kinds import key_value_shape, layer_windows, recurrent_layers
 from dovetail.caches.offloaded import OffloadedCache, OffloadedLayer, OffloadedStaticCache
+from dovetail.caches.paged import PagedCache
 from dovetail.caches.quantized import (
     HQQQuantizedCache,
     QuantizedCache,
@@ -33,6 +34,7 @@ __all__ = [
     "OffloadedCache",
     "OffloadedLayer",
     "OffloadedStaticCache",
+    "PagedCache",
     "QuantizedCache",
     "QuantizedCacheConfig",
     "QuantizedLayer",

@@ -11,6 +11,9 @@ from typing import Any
 MODULES = {
     "configuration": ("GenerationConfig", "GenerationMode"),
     "beams": ("BeamHypotheses", "BeamScorer", "BeamSearchScorer"),
+    "continuous.configuration": ("ContinuousBatchingConfig", "WorkloadHints"),
+    "continuous.manager": ("ContinuousBatchingManager",),
+    "continuous.requests": ("GenerationOutput", "RequestStatus"),
     "constrained_beams": ("ConstrainedBeamSearchScorer",),
     "phrases": (
         "Constraint",

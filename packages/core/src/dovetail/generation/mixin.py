@@ -18,6 +18,7 @@ from dovetail.generation import inputs as prompts
 from dovetail.generation.caching import adopt_cache, make_cache
 from dovetail.generation.checks import token_tuple
 from dovetail.generation.configuration import GenerationConfig, end_tokens
+from dovetail.generation.continuous.mixin import ContinuousMixin
 from dovetail.generation.criteria import make_criteria
 from dovetail.generation.decoding import Decoding
 from dovetail.generation.inputs import Arguments, Prompt
@@ -39,7 +40,7 @@ SEQUENCE_INPUTS = {"position_ids": prompts.following, "token_type_ids": prompts.
 """Inputs with one column for each token of a decoder's text, and how they go on."""
 
 
-class GenerationMixin:
+class GenerationMixin(ContinuousMixin):
     """Gives a model with next-token logits the method `generate`.
 
     A model whose inputs are peculiar overrides `prepare_inputs_for_generation` (what one forward

@@ -45,14 +45,15 @@ class TokenBuffer:
         return self._length
 
 
-def draw(scores: Tensor, count: int) -> Tensor:
+def draw(scores: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
     """Indices (B, `count`), all different, drawn as the log-probabilities `scores` (B, N) say.
 
+    `generator` is where randomness comes from, torch's own by default.
     Raises `GenerationError` for scores that describe no distribution.
     """
     probabilities = scores.softmax(dim=-1)
     try:
-        return torch.multinomial(probabilities, count)
+        return torch.multinomial(probabilities, count, generator=generator)
     except RuntimeError as error:
         if bool(probabilities.isfinite().all()):
             raise
