@@ -21,6 +21,7 @@ from dovetail.generation.configuration import GenerationConfig, end_tokens
 from dovetail.generation.continuous.mixin import ContinuousMixin
 from dovetail.generation.criteria import make_criteria
 from dovetail.generation.decoding import Decoding
+from dovetail.generation.healing import heal_prompt, healed
 from dovetail.generation.inputs import Arguments, Prompt
 from dovetail.generation.lengths import settle_lengths
 from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessorList
@@ -97,6 +98,8 @@ class GenerationMixin(ContinuousMixin):
         prompts.check_model_kwargs(self, model_kwargs)
         prompt, model_kwargs = self._prepare_prompt(inputs, config, model_kwargs)
         strategy.check_prompt(self, prompt, {"tokenizer": tokenizer, **arguments})
+        if config.token_healing:
+            prompt, model_kwargs = heal_prompt(self, prompt, config, model_kwargs, tokenizer)
         settle_lengths(config, prompt.length, prompt.embedded, kwargs.get("max_length") is not None)
         request = ProcessorRequest(
             config,
@@ -238,6 +241,12 @@ class GenerationMixin(ContinuousMixin):
         own kind make it here.
         """
         return make_cache(self, generation_config, rows, max_length)
+
+    def heal_tokens(self, input_ids: Tensor, tokenizer: Any = None) -> Tensor:
+        """Prompts (B, T) whose last token is regenerated, as one that extends its text: so a text
+        that was cut within a word goes on well. Returns ids (B, T'), padded on the left.
+        """
+        return healed(self, input_ids, tokenizer, self._own_generation_config())[0]
 
     # The steps before the loop
 

@@ -79,7 +79,7 @@ _RANGES: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (optional(TOKEN_IDS), ("suppress_tokens", "begin_suppress_tokens")),
     (
         optional(_FLAG),
-        ("do_sample", "use_cache", "renormalize_logits", "remove_invalid_values"),
+        ("do_sample", "use_cache", "renormalize_logits", "remove_invalid_values", "token_healing"),
     ),
     (optional(_FLAG), (*EXTRA_OUTPUTS, "return_dict_in_generate")),
     (optional(_EARLY), ("early_stopping",)),
@@ -217,7 +217,6 @@ IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...]
 
 UNAVAILABLE: dict[str, tuple[tuple[Any, ...], str]] = {
     "forced_decoder_ids": ((None,), "pass the tokens as input_ids or decoder_input_ids"),
-    "token_healing": ((False, None), "end prompts at token boundaries"),
 }
 """Settings that no processor follows yet: the values that ask for nothing, and what to do."""
 
