@@ -32,6 +32,17 @@ DECODER = {
     "pad_token_id": 0,
     "torch_dtype": "float32",
 }
+LARGE_DECODER = DECODER | {
+    "vocab_size": 128256,
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "rope_theta": 500000.0,
+}
+DECODERS = {"135M": ("decoder", DECODER), "1B": ("decoder-1B", LARGE_DECODER)}
+"""Folder and config by size: the shapes of SmolLM-135M and Llama-3.2-1B."""
 ENCODER = {
     "architectures": ["BertModel"],
     "model_type": "bert",
@@ -46,12 +57,12 @@ ENCODER = {
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def decoder_shapes() -> dict[str, tuple[int, ...]]:
-    """Tensors of the decoder: that of SmolLM-135M, with tied embeddings."""
+def decoder_shapes(config: dict) -> dict[str, tuple[int, ...]]:
+    """Tensors of a decoder with tied embeddings."""
     width, inner, vocabulary = (
-        DECODER[key] for key in ("hidden_size", "intermediate_size", "vocab_size")
+        config[key] for key in ("hidden_size", "intermediate_size", "vocab_size")
     )
-    keys = width // DECODER["num_attention_heads"] * DECODER["num_key_value_heads"]
+    keys = width // config["num_attention_heads"] * config["num_key_value_heads"]
     layer = {
         "self_attn.q_proj": (width, width),
         "self_attn.k_proj": (keys, width),
@@ -64,7 +75,7 @@ def decoder_shapes() -> dict[str, tuple[int, ...]]:
         "post_attention_layernorm": (width,),
     }
     shapes = {"model.embed_tokens.weight": (vocabulary, width), "model.norm.weight": (width,)}
-    for index in range(DECODER["num_hidden_layers"]):
+    for index in range(config["num_hidden_layers"]):
         shapes |= {f"model.layers.{index}.{name}.weight": shape for name, shape in layer.items()}
     return shapes
 
@@ -130,8 +141,15 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
+def prepare_decoder(size: str) -> Path:
+    """The folder of a decoder's checkpoint, written when it is missing."""
+    name, config = DECODERS[size]
+    write_checkpoint(FOLDER / name, config, decoder_shapes(config))
+    return FOLDER / name
+
+
 def prepare() -> None:
     """Write whatever is missing."""
-    write_checkpoint(FOLDER / "decoder", DECODER, decoder_shapes())
+    prepare_decoder("135M")
     write_checkpoint(FOLDER / "encoder", ENCODER, encoder_shapes())
     write_tokenizer(FOLDER / "encoder")

@@ -55,14 +55,17 @@ ONCE = {"import", "auto", "load"}
 class Worker:
     """A process that measures one benchmark of one library whenever it is asked to."""
 
-    def __init__(self, library: str, benchmark: str) -> None:
+    def __init__(self, library: str, benchmark: str, threads: int | None = None) -> None:
+        variables = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+        if threads is not None:
+            variables["OMP_NUM_THREADS"] = str(threads)
         self.name = f"{library} at {benchmark}"
         self.process = subprocess.Popen(
             [str(LIBRARIES[library]), str(WORKER), library, benchmark, str(FOLDER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=dict(os.environ, HF_HUB_OFFLINE="1", TQDM_DISABLE="1"),
+            env=os.environ | variables,
         )
         self.answer()
 
@@ -86,13 +89,15 @@ class Worker:
         self.process.wait()
 
 
-def collect(benchmark: str, rounds: int) -> dict[str, list[dict[str, float]]]:
-    """`rounds` measurements of each library, in turns."""
+def collect(
+    benchmark: str, rounds: int, threads: int | None = None
+) -> dict[str, list[dict[str, float]]]:
+    """`rounds` measurements of each library, in turns, on so many threads."""
     results: dict[str, list[dict[str, float]]] = {library: [] for library in LIBRARIES}
     workers: dict[str, Worker] = {}
     for turn in range(rounds):
         for library in sorted(LIBRARIES, reverse=turn % 2 == 1):
-            worker = workers.get(library) or Worker(library, benchmark)
+            worker = workers.get(library) or Worker(library, benchmark, threads)
             results[library].append(worker.measure())
             if benchmark in ONCE:
                 worker.stop()
@@ -125,6 +130,14 @@ def version(library: str) -> str:
     ).stdout.strip()
 
 
+def require_reference() -> None:
+    """End with advice when there is nothing to compare with."""
+    if not REFERENCE.exists():
+        raise SystemExit(
+            f"{REFERENCE} is missing: `make bench` creates the reference's environment."
+        )
+
+
 def main(arguments: Iterable[str] | None = None) -> None:
     """Parse the command line, run what it names."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -133,10 +146,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     options = parser.parse_args(arguments if arguments is None else list(arguments))
     if unknown := set(options.benchmarks) - set(ROWS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
-    if not REFERENCE.exists():
-        raise SystemExit(
-            f"{REFERENCE} is missing: `make bench` creates the reference's environment."
-        )
+    require_reference()
     prepare()
     for library in LIBRARIES:
         print(f"{library} {version(library)}")

@@ -11,7 +11,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,33 @@ def prepare_generate(library: str, folder: Path) -> Callable[[], Figures]:
     return measure
 
 
+def prepare_decode(
+    size: str, dtype: str, batches: Sequence[int], library: str, folder: Path
+) -> Callable[[], Figures]:
+    """Milliseconds of one greedy step at each batch size."""
+    import torch
+
+    auto = importlib.import_module(library).AutoModelForCausalLM
+    name, steps = {"135M": ("decoder", 24), "1B": ("decoder-1B", 6)}[size]
+    model = auto.from_pretrained(folder / name, torch_dtype=getattr(torch, dtype))
+    prompts = torch.randint(1, 49152, (max(batches), PROMPT))
+
+    def generate(batch: int, count: int) -> None:
+        ids = prompts[:batch]
+        options = {"max_new_tokens": count, "min_new_tokens": count, "do_sample": False}
+        model.generate(ids, attention_mask=torch.ones_like(ids), **options)
+
+    def measure() -> Figures:
+        figures: Figures = {}
+        for batch in batches:
+            first, whole = (seconds(partial(generate, batch, count)) for count in (1, steps))
+            figures[f"ms_{batch}"] = (whole - first) / (steps - 1) * 1e3
+        return figures
+
+    generate(1, 2)
+    return measure
+
+
 def texts(folder: Path, count: int) -> list[str]:
     """So many pieces of the book that comes with the repository, of some sixty words."""
     words = (folder.parents[1] / "examples" / "data" / "alice.txt").read_text().split()
@@ -143,13 +170,65 @@ def prepare_pipeline(library: str, folder: Path) -> Callable[[], Figures]:
     return measure
 
 
+def prepare_continuous(library: str, folder: Path) -> Callable[[], Figures]:
+    """16 requests whose prompts and texts have from 4 to 128 tokens, most of them few: in a padded
+    batch, and continuously."""
+    import torch
+
+    module = importlib.import_module(library)
+    model = module.AutoModelForCausalLM.from_pretrained(folder / "decoder")
+    config = module.GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0)
+    batching = module.ContinuousBatchingConfig(num_blocks=64, max_batch_tokens=512)
+    generator = torch.Generator().manual_seed(0)
+    lengths, counts = (4 * 32 ** torch.rand(2, 16, generator=generator)).long().tolist()
+    prompts = [torch.randint(1, 49152, (length,), generator=generator) for length in lengths]
+    longest = max(lengths)
+    ids = torch.stack([torch.nn.functional.pad(p, (longest - len(p), 0)) for p in prompts])
+
+    def pad() -> None:
+        model.generate(
+            ids,
+            attention_mask=(ids != 0).long(),
+            generation_config=config,
+            max_new_tokens=max(counts),
+        )
+
+    def serve() -> None:
+        with model.continuous_batching_context_manager(
+            generation_config=config, continuous_batching_config=batching
+        ) as manager:
+            for prompt, count in zip(prompts, counts, strict=True):
+                manager.add_request(prompt.tolist(), max_new_tokens=count)
+            for _ in prompts:
+                manager.get_result()
+
+    def measure() -> Figures:
+        figures: Figures = {}
+        for name, action in (("padded", pad), ("continuous", serve)):
+            used = time.process_time()
+            figures[f"{name}_per_s"] = sum(counts) / seconds(action)
+            figures[f"{name}_cpu_s"] = time.process_time() - used
+        return figures
+
+    model.generate(ids[:2], generation_config=config, max_new_tokens=2)
+    return measure
+
+
 BENCHMARKS: dict[str, Callable[[str, Path], Callable[[], Figures]]] = {
     "import": prepare_import,
     "auto": prepare_auto,
     "load": prepare_load,
     "generate": prepare_generate,
+    "continuous": prepare_continuous,
     "tokenize": prepare_tokenize,
     "pipeline": prepare_pipeline,
+}
+
+SIZES, DTYPES, BATCHES = ("135M", "1B"), ("float32", "bfloat16"), (1, 4, 16)
+BENCHMARKS |= {
+    f"decode-{size}-{dtype}": partial(prepare_decode, size, dtype, BATCHES)
+    for size in SIZES
+    for dtype in DTYPES
 }
 
 if __name__ == "__main__":
