@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from dovetail import (
     MarianConfig,
@@ -54,6 +55,33 @@ class TestMarianDecoder(CausalLMConformance):
     model_classes = (MarianForCausalLM,)
     sizes = SIZES | {"is_encoder_decoder": False, "is_decoder": True}
     unused = (r"encoder_attn",)  # there is no encoder
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_decoder_with_its_own_vocabulary_is_resized_by_itself(tied: bool):
+    config = MarianConfig(
+        **SIZES | {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 60},
+        tie_word_embeddings=tied,
+    )
+    model = MarianMTModel(config)
+    assert model.resize_token_embeddings(120).num_embeddings == 120
+    kept = model.lm_head.weight[:60].clone()
+    assert model.resize_decoder_token_embeddings(70).num_embeddings == 70
+    assert torch.equal(model.lm_head.weight[:60], kept)
+    assert (config.vocab_size, config.decoder_vocab_size) == (120, 70)
+    assert model.final_logits_bias.shape == (1, 70)
+    assert (model.lm_head.weight is model.get_decoder().embed_tokens.weight) is tied
+    tokens = torch.tensor([[5, 6, 0]])
+    assert model(tokens, labels=tokens).logits.shape == (1, 3, 70)
+    assert model.model.get_decoder_input_embeddings().num_embeddings == 70
+
+
+def test_one_vocabulary_is_resized_as_a_whole():
+    model = MarianMTModel(MarianConfig(**SIZES))
+    with pytest.raises(ValueError, match="use resize_token_embeddings"):
+        model.resize_decoder_token_embeddings(70)
+    with pytest.raises(ValueError, match="use get_input_embeddings"):
+        model.model.get_decoder_input_embeddings()
 
 
 def pieces(name: str) -> list[str]:
@@ -119,6 +147,17 @@ def test_targets_may_have_a_vocabulary_of_their_own(files: dict[str, Any], tmp_p
         assert targets == [95, 41, 93, 89, 89, 94, 95, 81, 94, 87, 89, 86, 95, 92, 84, 88, 85, 0]
         assert one.decode(targets) == "Hello world this</s>"
         assert one.get_src_vocab() != one.get_tgt_vocab()
+
+
+def test_the_other_sides_pieces_stand_in_for_unknown_characters_only(tmp_path: Path):
+    source, target = pieces("unigram.model"), [*pieces("char.model"), "\u2581Hello"]
+    vocabulary = tmp_path / "vocab.json"
+    tokens = ["</s>", "<unk>", *dict.fromkeys([*source, *target, "\u00c9"]), "<pad>"]
+    vocabulary.write_text(json.dumps({token: index for index, token in enumerate(tokens)}))
+    models = (str(TOKENIZERS / "unigram.model"), str(TOKENIZERS / "char.model"))
+    tokenizer = MarianTokenizer(*models, vocab=str(vocabulary))
+    assert "\u2581Hello" not in tokenizer.tokenize("Hello \u00c9")
+    assert tokenizer.tokenize("Hello \u00c9")[-1] == "\u00c9"
 
 
 def test_added_tokens_are_known_to_both_sides(files: dict[str, Any]):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dovetail import (
     MBartConfig,
     MBartForCausalLM,
@@ -58,3 +60,11 @@ def test_tokenizer_marks_languages_as_the_reference_does():
     assert tokenizer(text).input_ids[-2:] == [2, 141]
     assert tokenizer(text_target="Hello world").input_ids == [5, 124, 69, 10, 6, 30, 2, 153]
     assert tokenizer("Hi <mask> there").input_ids == [5, 124, 21, 159, 34, 8, 11, 8, 2, 141]
+
+
+def test_an_unknown_language_changes_nothing():
+    tokenizer = MBartTokenizer(str(VOCABULARY))
+    with pytest.raises(ValueError, match="'xx' is no language"):
+        tokenizer.src_lang = "xx"
+    assert tokenizer.src_lang == "en_XX"
+    assert tokenizer("Hello").input_ids[-2:] == [2, tokenizer.lang_code_to_id["en_XX"]]

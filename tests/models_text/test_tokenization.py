@@ -109,6 +109,8 @@ def test_gpt2_spaces_and_first_token() -> None:
     spaced = gpt2(add_prefix_space=True)
     assert len(set(spaced.tokenize("the the"))) == 1
     assert spaced(["the", "the"], is_split_into_words=True).input_ids == spaced("the the").input_ids
+    with pytest.raises(ValueError, match="make it with add_prefix_space=True"):
+        gpt2()(["the", "the"], is_split_into_words=True)
     first = gpt2(add_bos_token=True)
     assert first("the").input_ids[0] == first.bos_token_id
     assert first.num_special_tokens_to_add() == 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from dovetail.tokenizers import AddedToken, PreTrainedTokenizerFast
+from dovetail.tokenizers import AddedToken
 from dovetail.tokenizers.fast import arguments
+from dovetail_models_text.gpt2.tokenization import WordsNeedSpace
 
 
-class BloomTokenizerFast(PreTrainedTokenizerFast):
+class BloomTokenizerFast(WordsNeedSpace):
     """Byte-level BPE tokenizer of BLOOM; nothing is put around texts."""
 
     vocab_files_names: ClassVar[dict[str, str]] = {"tokenizer_file": "tokenizer.json"}

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 from dovetail.tokenizers import AddedToken
 from dovetail.tokenizers.boundaries import BoundaryTokens
 from dovetail.tokenizers.fast import arguments
+from dovetail_models_text.gpt2.tokenization import WordsNeedSpace
 
 
-class CohereTokenizerFast(BoundaryTokens):
+class CohereTokenizerFast(BoundaryTokens, WordsNeedSpace):
     """Byte-level BPE tokenizer of Command R, which is published as a ``tokenizer.json`` only."""
 
     vocab_files_names: ClassVar[dict[str, str]] = {"tokenizer_file": "tokenizer.json"}
@@ -33,5 +34,6 @@ class CohereTokenizerFast(BoundaryTokens):
     ) -> None:
         settings = arguments(locals())
         super().__init__(**settings, **kwargs)
+        self.add_prefix_space = add_prefix_space
         self.use_default_system_prompt = use_default_system_prompt
         self.set_boundaries(add_bos_token, add_eos_token)

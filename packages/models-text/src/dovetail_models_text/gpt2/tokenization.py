@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from tokenizers import Tokenizer
 
+from dovetail.errors import TokenizerError
 from dovetail.tokenizers import AddedToken, PreTrainedTokenizerFast
 from dovetail.tokenizers.components import set_template
 from dovetail.tokenizers.convert import bpe
@@ -13,11 +14,29 @@ from dovetail.tokenizers.convert.files import read_vocab_json
 from dovetail.tokenizers.fast import arguments
 
 
-class GPT2Tokenizer(PreTrainedTokenizerFast):
+class WordsNeedSpace(PreTrainedTokenizerFast):
+    """A tokenizer for which a word differs from the same word after a space, so that words given
+    with `is_split_into_words` need `add_prefix_space`, unless the family `joins_words`."""
+
+    joins_words: ClassVar[bool] = False
+    add_prefix_space = False
+
+    def _encode(
+        self, batch: Any, settings: Any, add_special_tokens: bool, is_split_into_words: bool
+    ) -> Any:
+        if is_split_into_words and not (self.add_prefix_space or self.joins_words):
+            raise TokenizerError(
+                f"{type(self).__name__} with add_prefix_space=False would read words given with "
+                "is_split_into_words=True as one: make it with add_prefix_space=True."
+            )
+        return super()._encode(batch, settings, add_special_tokens, is_split_into_words)
+
+
+class GPT2Tokenizer(WordsNeedSpace):
     """Byte-level BPE tokenizer of GPT-2 and its many relatives.
 
     A word at the start of a text differs from the same word after a space; `add_prefix_space` makes
-    them one. Words given with `is_split_into_words` need it.
+    them one.
     """
 
     vocab_files_names: ClassVar[dict[str, str]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from dovetail.tokenizers import AddedToken
 from dovetail.tokenizers.boundaries import BoundaryTokens
@@ -12,6 +12,8 @@ from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer
 
 class GPTNeoXTokenizerFast(BoundaryTokens, GPT2Tokenizer):
     """Byte-level BPE tokenizer of GPT-NeoX, Pythia and StableLM."""
+
+    joins_words: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -89,7 +89,7 @@ class M2M100Tokenizer(LanguageCodes):
             (token, known.get(token, lowest)) for token in sorted(vocab, key=vocab.__getitem__)
         ]
         tokenizer = sentencepiece.build(
-            model, scores=scores, unk_id=vocab[str(settings["unk_token"])]
+            model, scores=scores, unk_id=vocab[str(settings["unk_token"])], cut=False
         )
         tokenizer.add_special_tokens(list(self.lang_code_to_token.values()))
         return tokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, ClassVar
 
 from tokenizers import Tokenizer
@@ -18,7 +18,8 @@ from dovetail.tokenizers.convert.files import read_vocab_json
 from dovetail.tokenizers.convert.sentencepiece import SentencePieceModel
 from dovetail.tokenizers.fast import arguments
 
-OTHER_SIDE_PENALTY = 100.0  # so that pieces of the other language stand in for unknown text only
+UNKNOWN_PENALTY = 100.0  # so that characters of the other side stand in for unknown ones only
+OTHER_SIDE_PENALTY = 10000.0  # so that its other pieces stay out of texts
 
 
 class MarianTokenizer(PreTrainedTokenizerFast):
@@ -92,10 +93,12 @@ class MarianTokenizer(PreTrainedTokenizerFast):
             )
         model.pieces = [piece for piece in model.pieces if piece.text in ids]
         known = dict(model.scores)
-        lowest = min(known.values(), default=0.0) - OTHER_SIDE_PENALTY
-        tokens = sorted(ids, key=ids.__getitem__)
-        scores = [(token, known.get(token, lowest)) for token in tokens]
-        tokenizer = sentencepiece.build(model, scores=scores, unk_id=ids[unknown])
+        lowest = min(known.values(), default=0.0)
+        scores = [
+            (token, known.get(token, lowest - penalty(token, known)))
+            for token in sorted(ids, key=ids.__getitem__)
+        ]
+        tokenizer = sentencepiece.build(model, scores=scores, unk_id=ids[unknown], cut=False)
         codes = [AddedToken(code, normalized=False) for code in self._codes(self._files[vocab])]
         tokenizer.add_tokens(codes)
         return tokenizer
@@ -163,3 +166,8 @@ class MarianTokenizer(PreTrainedTokenizerFast):
                 shutil.copyfile(path, target)
             written.append(target)
         return tuple(written)
+
+
+def penalty(token: str, known: Container[str]) -> float:
+    """How far below the pieces of a side, `known`, one of the other side stands."""
+    return OTHER_SIDE_PENALTY if any(char in known for char in token) else UNKNOWN_PENALTY

@@ -79,8 +79,8 @@ class LanguageCodes(PreTrainedTokenizerFast):
 
     @src_lang.setter
     def src_lang(self, value: str) -> None:
-        self._src_lang = value
         self.set_src_lang_special_tokens(value)
+        self._src_lang = value
 
     def set_src_lang_special_tokens(self, src_lang: str | None) -> None:
         """Frame what follows as texts in `src_lang`."""

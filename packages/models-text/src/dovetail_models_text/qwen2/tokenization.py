@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
@@ -25,6 +25,8 @@ WORDS = "|".join(
 
 class Qwen2Tokenizer(GPT2Tokenizer):
     """Byte-level BPE tokenizer of Qwen 2: composed characters, single digits, no first token."""
+
+    joins_words: ClassVar[bool] = True
 
     def __init__(
         self,

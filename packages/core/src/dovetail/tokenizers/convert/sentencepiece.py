@@ -121,11 +121,14 @@ def build(
     byte_fallback: bool | None = None,
     unk_id: int | None = None,
     add_prefix_space: bool | None = None,
+    cut: bool = True,
 ) -> Tokenizer:
     """A backend that gives the pieces SentencePiece would.
 
     `scores` replaces the vocabulary (T5 appends its sentinels, fairseq models shift ids).
-    `byte_fallback` and `add_prefix_space` default to what the model says.
+    `byte_fallback` and `add_prefix_space` default to what the model says. With `cut`, texts are
+    split at control and user-defined pieces first, as fast tokenizers do: a word starts behind
+    each.
     """
     model = (
         source if isinstance(source, SentencePieceModel) else SentencePieceModel.from_file(source)
@@ -138,7 +141,8 @@ def build(
     scheme = "always" if prefix else "never"
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme)
     tokenizer.decoder = decoder(model, scheme, byte_fallback)
-    add_in_order(tokenizer, [token for _, token in model.special_pieces])
+    if cut:
+        add_in_order(tokenizer, [token for _, token in model.special_pieces])
     return tokenizer
 
 
