@@ -47,7 +47,8 @@ def decode(value: Any, previous: Any) -> Any:
 def encode(value: Any, name: str) -> Any:
     """The stored form of an output."""
     if hasattr(value, "ssm_states"):
-        return encode(layers_with_states(value), name)
+        layers = range(len(value.conv_states))
+        return encode([(value.conv_states[i], value.ssm_states[i]) for i in layers], name)
     if isinstance(value, transformers.Cache):
         return encode(value.to_legacy_cache(), name)
     if isinstance(value, tuple | list):
@@ -57,16 +58,6 @@ def encode(value: Any, name: str) -> Any:
     if not value.is_floating_point():
         return {"ints": value.tolist()}
     return seeded.fingerprint(value.detach().double().numpy(), name)
-
-
-def layers_with_states(cache: Any) -> list[tuple[Tensor, ...]]:
-    """What each layer of a Mamba or Jamba remembers: a window and a state, or keys and values."""
-    states = [(cache.conv_states[i], cache.ssm_states[i]) for i in range(len(cache.conv_states))]
-    keys = getattr(cache, "key_cache", [None] * len(states))
-    return [
-        pair if pair[0].dim() > 2 else (keys[i], cache.value_cache[i])
-        for i, pair in enumerate(states)
-    ]
 
 
 def blank_padding(field: str, value: Any, mask: Tensor) -> Any:

@@ -350,6 +350,11 @@ from dovetail_models_text.gptj.modeling import GPTJForQuestionAnswering as GPTJF
 from dovetail_models_text.gptj.modeling import GPTJForSequenceClassification as GPTJForSequenceClassification
 from dovetail_models_text.gptj.modeling import GPTJModel as GPTJModel
 from dovetail_models_text.gptj.modeling import GPTJPreTrainedModel as GPTJPreTrainedModel
+from dovetail_models_text.jamba.configuration import JambaConfig as JambaConfig
+from dovetail_models_text.jamba.modeling import JambaForCausalLM as JambaForCausalLM
+from dovetail_models_text.jamba.modeling import JambaForSequenceClassification as JambaForSequenceClassification
+from dovetail_models_text.jamba.modeling import JambaModel as JambaModel
+from dovetail_models_text.jamba.modeling import JambaPreTrainedModel as JambaPreTrainedModel
 from dovetail_models_text.llama.configuration import LlamaConfig as LlamaConfig
 from dovetail_models_text.llama.modeling import LlamaForCausalLM as LlamaForCausalLM
 from dovetail_models_text.llama.modeling import LlamaForQuestionAnswering as LlamaForQuestionAnswering
@@ -453,6 +458,10 @@ from dovetail_models_text.qwen2_moe.modeling import Qwen2MoeForSequenceClassific
 from dovetail_models_text.qwen2_moe.modeling import Qwen2MoeForTokenClassification as Qwen2MoeForTokenClassification
 from dovetail_models_text.qwen2_moe.modeling import Qwen2MoeModel as Qwen2MoeModel
 from dovetail_models_text.qwen2_moe.modeling import Qwen2MoePreTrainedModel as Qwen2MoePreTrainedModel
+from dovetail_models_text.recurrent_gemma.configuration import RecurrentGemmaConfig as RecurrentGemmaConfig
+from dovetail_models_text.recurrent_gemma.modeling import RecurrentGemmaForCausalLM as RecurrentGemmaForCausalLM
+from dovetail_models_text.recurrent_gemma.modeling import RecurrentGemmaModel as RecurrentGemmaModel
+from dovetail_models_text.recurrent_gemma.modeling import RecurrentGemmaPreTrainedModel as RecurrentGemmaPreTrainedModel
 from dovetail_models_text.rwkv.configuration import RwkvConfig as RwkvConfig
 from dovetail_models_text.rwkv.modeling import RwkvForCausalLM as RwkvForCausalLM
 from dovetail_models_text.rwkv.modeling import RwkvModel as RwkvModel

@@ -98,7 +98,7 @@ class ForCausalLM(TaskHead, GenerationMixin):
         *,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
-        num_logits_to_keep: int = 0,
+        num_logits_to_keep: int | None = 0,
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> ModelOutput:
@@ -111,7 +111,7 @@ class ForCausalLM(TaskHead, GenerationMixin):
         keep = (
             logits_to_keep
             if isinstance(logits_to_keep, Tensor)
-            else logits_to_keep or num_logits_to_keep
+            else logits_to_keep or num_logits_to_keep or 0
         )
         if not isinstance(keep, int):
             hidden_states = hidden_states[:, keep]

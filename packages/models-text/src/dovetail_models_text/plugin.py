@@ -163,6 +163,13 @@ def dovetail_models() -> list[ModelDeclaration]:
             tokenizer=f"{PACKAGE}.gpt2.tokenization:GPT2Tokenizer",
         ),
         family(
+            "jamba",
+            f"{PACKAGE}.jamba",
+            "Jamba",
+            ("Model", "ForCausalLM", "ForSequenceClassification"),
+            tokenizer=LLAMA_TOKENIZER,
+        ),
+        family(
             "llama",
             f"{PACKAGE}.llama",
             "Llama",

@@ -66,18 +66,28 @@ def text_only(x: Tensor, text: Tensor | None) -> Tensor:
 
 
 def selective_scan(
-    x: Tensor, steps: Tensor, rates: Tensor, write: Tensor, read: Tensor, state: Tensor | None
+    x: Tensor,
+    steps: Tensor,
+    rates: Tensor,
+    write: Tensor,
+    read: Tensor,
+    state: Tensor | None,
+    positions: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What is read (B, T, C) from states that take up `x` (B, T, C), and the last state (B, C, N).
 
     At each token the state fades by ``exp(steps * rates)`` and takes up ``steps * x * write``;
     `steps` are (B, T, C), `rates` (C, N) and negative, `write` and `read` (B, T, N). All in
-    float32.
+    float32. Where `positions` (B or 1, T) are 0 a text begins, with nothing before.
     """
-    pieces = (tensor.float().transpose(0, 1).split(PIECE) for tensor in (x, steps, write, read))
+    kept = x.new_ones(1, x.shape[1]) if positions is None else positions != 0
+    parts = (x, steps, write, read, kept[..., None])
+    pieces = (tensor.float().transpose(0, 1).split(PIECE) for tensor in parts)
     outputs = []
-    for x, steps, write, read in zip(*pieces, strict=True):  # (T, B, C or N)
+    for x, steps, write, read, kept in zip(*pieces, strict=True):  # (T, B, C or N or 1)
         fading = torch.exp(steps[..., None] * rates)  # (T, B, C, N)
+        if positions is not None:
+            fading = fading * kept[..., None]
         taken = (steps * x)[..., None] * write[:, :, None]
         states = linear_recurrence(fading, taken, state)
         state = states[-1]
@@ -122,11 +132,12 @@ class MambaMixer(nn.Module):
         x, gate = self.in_proj(hidden_states).chunk(2, -1)  # (B, T, C)
         memory = context.states(self.layer_idx)
         window, state = (None, None) if memory is None else map(memory.get, ("conv", "ssm"))
-        x, window = self.conv1d(text_only(x, context.text), window)
+        positions = context.packed_positions
+        x, window = self.conv1d(text_only(x, context.text), window, positions)
         x = text_only(self.act(x), context.text)
         steps, write, read = self.choices(x)
-        steps = F.softplus(self.dt_proj(steps))
-        output, state = selective_scan(x, steps, -self.A_log.float().exp(), write, read, state)
+        steps, rates = F.softplus(self.dt_proj(steps)), -self.A_log.float().exp()
+        output, state = selective_scan(x, steps, rates, write, read, state, positions)
         if memory is not None:
             memory.put(x.shape[1], conv=window, ssm=state)
         output = (output + x * self.D).to(x.dtype)
