@@ -214,56 +214,11 @@ def prepare_continuous(library: str, folder: Path) -> Callable[[], Figures]:
     return measure
 
 
-def prepare_continuous(library: str, folder: Path) -> Callable[[], Figures]:
-    """16 requests whose prompts and texts have from 4 to 128 tokens, most of them few: in a padded
-    batch, and continuously."""
-    import torch
-
-    module = importlib.import_module(library)
-    model = module.AutoModelForCausalLM.from_pretrained(folder / "decoder")
-    config = module.GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0)
-    batching = module.ContinuousBatchingConfig(num_blocks=64, max_batch_tokens=512)
-    generator = torch.Generator().manual_seed(0)
-    lengths, counts = (4 * 32 ** torch.rand(2, 16, generator=generator)).long().tolist()
-    prompts = [torch.randint(1, 49152, (length,), generator=generator) for length in lengths]
-    longest = max(lengths)
-    ids = torch.stack([torch.nn.functional.pad(p, (longest - len(p), 0)) for p in prompts])
-
-    def pad() -> None:
-        model.generate(
-            ids,
-            attention_mask=(ids != 0).long(),
-            generation_config=config,
-            max_new_tokens=max(counts),
-        )
-
-    def serve() -> None:
-        with model.continuous_batching_context_manager(
-            generation_config=config, continuous_batching_config=batching
-        ) as manager:
-            for prompt, count in zip(prompts, counts, strict=True):
-                manager.add_request(prompt.tolist(), max_new_tokens=count)
-            for _ in prompts:
-                manager.get_result()
-
-    def measure() -> Figures:
-        figures: Figures = {}
-        for name, action in (("padded", pad), ("continuous", serve)):
-            used = time.process_time()
-            figures[f"{name}_per_s"] = sum(counts) / seconds(action)
-            figures[f"{name}_cpu_s"] = time.process_time() - used
-        return figures
-
-    model.generate(ids[:2], generation_config=config, max_new_tokens=2)
-    return measure
-
-
 BENCHMARKS: dict[str, Callable[[str, Path], Callable[[], Figures]]] = {
     "import": prepare_import,
     "auto": prepare_auto,
     "load": prepare_load,
     "generate": prepare_generate,
-    "continuous": prepare_continuous,
     "continuous": prepare_continuous,
     "tokenize": prepare_tokenize,
     "pipeline": prepare_pipeline,
