@@ -92,8 +92,9 @@ def test_states_that_cannot_be_are_refused():
     state = model(IDS, use_cache=True).state
     with pytest.raises(ValueError, match="4 items and must have 5"):
         model(IDS, state=list(state)[:4])
-    with pytest.raises(ValueError, match="the same"):
-        model(IDS, state=state, past_key_values=state)
+    for run in (model, model.generate):
+        with pytest.raises(ValueError, match="the same"):
+            run(IDS, state=state, past_key_values=state)
 
 
 def test_training_returns_no_state_unless_asked():
@@ -146,7 +147,8 @@ def test_a_list_state_in_generate_comes_before_the_prompt():
     model = build()
     whole = model.generate(IDS, max_new_tokens=4, do_sample=False, eos_token_id=None)
     state = list(model(IDS[:, :4]).state)
-    rest = model.generate(
-        IDS[:, 4:], state=state, max_new_tokens=4, do_sample=False, eos_token_id=None
-    )
-    assert torch.equal(rest, whole[:, 4:])
+    for name in ("state", "past_key_values"):
+        rest = model.generate(
+            IDS[:, 4:], **{name: state}, max_new_tokens=4, do_sample=False, eos_token_id=None
+        )
+        assert torch.equal(rest, whole[:, 4:])

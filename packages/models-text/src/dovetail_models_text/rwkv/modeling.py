@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from dovetail.caches import Cache, StateLayer
+from dovetail.caches import Cache, StateLayer, state_layer
 from dovetail.context import Context
 from dovetail.generation.inputs import Prompt
 from dovetail.heads import ForCausalLM
@@ -60,7 +60,8 @@ class RwkvState(Cache):
                 f"{', '.join(STATES)}. Pass on the state of an output."
             )
         layers = zip(*(tensor.unbind(-1) for tensor in past_key_values), strict=True)
-        state.layers += [StateLayer(dict(zip(STATES, layer, strict=True))) for layer in layers]
+        for index, layer in enumerate(layers):
+            state_layer(state, index).put(0, **dict(zip(STATES, layer, strict=True)))
         return state
 
     def __getitem__(self, index: int) -> Tensor:  # type: ignore[override]
@@ -69,6 +70,16 @@ class RwkvState(Cache):
 
     def __len__(self) -> int:
         return len(STATES) if self.layers else 0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.layers)} layers, {self.seen_tokens} positions)"
+
+
+def one_of(state: Any, past_key_values: Any) -> Any:
+    """What the model remembers, given by either name."""
+    if state is not None and past_key_values is not None:
+        raise ValueError("state and past_key_values are the same: give one of them.")
+    return past_key_values if state is None else state
 
 
 class _WithState(ModelOutput):
@@ -335,11 +346,10 @@ class RwkvModel(RwkvPreTrainedModel):
         (see `RwkvState`); `past_key_values` is the same. Without `use_cache` (by default in
         training) none is returned. Padding, where `attention_mask` is 0, is passed over.
         """
-        if state is not None and past_key_values is not None:
-            raise ValueError("state and past_key_values are the same: give one of them.")
         if use_cache is None:
             use_cache = self.config.use_cache and not self.training
-        cache = self.open_cache(past_key_values if state is None else state, use_cache, RwkvState)
+        given = one_of(state, past_key_values)
+        cache = self.open_cache(given, use_cache, RwkvState)
         hidden_states = self.embed(input_ids, inputs_embeds)
         context = self.decoder_context(
             hidden_states,
@@ -374,8 +384,9 @@ class RwkvForCausalLM(ForCausalLM, RwkvPreTrainedModel):
         self, prompt: Prompt, rows: int, config: Any, model_kwargs: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Any]]:
         """A given `state` is the cache; one of five tensors is what the prompt comes after."""
-        if (state := model_kwargs.pop("state", None)) is not None:
-            model_kwargs["past_key_values"] = self.open_cache(state, True, RwkvState)
+        given = one_of(model_kwargs.pop("state", None), model_kwargs.pop("past_key_values", None))
+        if given is not None:
+            model_kwargs["past_key_values"] = self.open_cache(given, True, RwkvState)
         return super()._prepare_model_kwargs(prompt, rows, config, model_kwargs)
 
     def _prepare_cache(self, generation_config: Any, rows: int, max_length: int) -> Cache:
