@@ -32,6 +32,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("GPT2LMHeadModel", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}),
     "gemma2": ("Gemma2ForCausalLM", {**GEMMA2, "sliding_window": 32}),
     "gemma2_narrow": ("Gemma2ForCausalLM", {**GEMMA2, "sliding_window": 5}),
+    "mamba": (
+        "MambaForCausalLM",
+        {"hidden_size": 32, "state_size": 8, "num_hidden_layers": 2, "time_step_rank": 4},
+    ),
     "t5": (
         "T5ForConditionalGeneration",
         {

@@ -24,6 +24,7 @@ CALLS = Calls(dovetail, seeded)
 build = CALLS.build
 draft = CALLS.draft
 DECODERS = ("llama", "gpt2")
+TAKE_BACK = tuple(name for name in MODELS if name != "mamba")  # whose states cannot
 
 
 def ragged(model: Any) -> tuple[Tensor, Tensor]:
@@ -166,7 +167,7 @@ def test_groups_of_beams_say_which_rows_they_followed() -> None:
     assert torch.allclose(steps.sum(-1), result.sequences_scores, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", TAKE_BACK)
 @pytest.mark.parametrize("assistance", ["lookup", "draft", "itself"])
 def test_assistance_changes_neither_text_nor_records(name: str, assistance: str) -> None:
     model = build(name)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from golden.generation_calls import MODELS, Calls
+from torch import Tensor
 
 import dovetail
 from dovetail.testing import seeded
@@ -74,3 +75,48 @@ def test_scores_of_texts_are_those_of_their_steps(name: str, case: dict[str, Any
     lengths = (result.beam_indices >= 0).sum(dim=-1)
     expected = steps.sum(dim=-1) / lengths ** options.get("length_penalty", 1.0)
     assert result.sequences_scores.tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2_narrow", "mamba"])
+def test_contrastive_search_is_what_its_definition_says(name: str) -> None:
+    model = build(name)
+    ids, _ = CALLS.prompts(False, "single")
+    options = {"penalty_alpha": 0.6, "top_k": 4, "max_new_tokens": 12, "eos_token_id": None}
+    assert torch.equal(model.generate(ids, **options), contrasted(model, ids, 12, 0.6, 4))
+
+
+@torch.no_grad()
+def contrasted(model: Any, text: Tensor, steps: int, alpha: float, count: int) -> Tensor:
+    """Each time the candidate whose probability outweighs its likeness to the text."""
+    for _ in range(steps):
+        likely, tokens = model(text).logits[0, -1].softmax(-1).topk(count)
+        values = []
+        for probability, token in zip(likely, tokens, strict=True):
+            tried = torch.cat((text, token[None, None]), dim=1)
+            states = model(tried, output_hidden_states=True).hidden_states[-1][0]
+            likeness = torch.cosine_similarity(states[:-1], states[-1:]).max()
+            values.append((1 - alpha) * probability - alpha * likeness)
+        best = tokens[torch.stack(values).argmax()]
+        text = torch.cat((text, best[None, None]), dim=1)
+    return text
+
+
+def test_alternatives_that_begin_alike_are_followed_apart() -> None:
+    model = build("llama")
+    ids, mask = CALLS.prompts(False)
+    alternatives = [[20, 21], [20, 22, 23]]
+    texts = model.generate(
+        ids,
+        attention_mask=mask,
+        constraints=[
+            dovetail.PhrasalConstraint([60]),
+            dovetail.DisjunctiveConstraint(alternatives),
+        ],
+        num_beams=4,
+        max_new_tokens=10,
+        repetition_penalty=1.2,
+    )
+    for text in texts[:, 7:].tolist():
+        written = " ".join(map(str, text))
+        assert "60" in written.split()
+        assert any(" ".join(map(str, phrase)) in written for phrase in alternatives)

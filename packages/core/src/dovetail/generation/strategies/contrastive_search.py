@@ -92,7 +92,7 @@ class ContrastiveSearch(Strategy):
         similarity = cosines.masked_fill(~visible[:, None], float("-inf")).amax(dim=-1)
         best = ((1 - alpha) * likely - alpha * similarity).argmax(dim=-1)  # (B,)
         rows = best + count * torch.arange(len(best), device=best.device)
-        output["past_key_values"].batch_select_indices(rows)
+        output.past_key_values.batch_select_indices(rows)
         decoding.model_kwargs = decoding.model._update_model_kwargs_for_generation(
             output, decoding.model_kwargs, is_encoder_decoder=decoding.is_encoder_decoder
         )
