@@ -28,6 +28,7 @@ def produce_generation() -> None:
     """Write what ``generate`` does."""
     folder = GOLDEN / "generation"
     importlib.import_module("generation").main(folder)
+    importlib.import_module("generation_names").main(folder)
     importlib.import_module("generation_models").main(folder / "models", [])
 
 

@@ -174,6 +174,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "family",
     ),
     "generation": (
+        "AlternatingCodebooksLogitsProcessor",
         "AsyncTextIteratorStreamer",
         "BaseStreamer",
         "BeamScorer",
@@ -227,6 +228,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "WatermarkDetector",
         "WatermarkLogitsProcessor",
         "WatermarkingConfig",
+        "WhisperTimeStampLogitsProcessor",
     ),
     "hookspecs": ("hookimpl",),
     "hub": ("PushToHubMixin",),

@@ -39,6 +39,7 @@ MODULES = {
         "SampleEncoderDecoderOutput",
     ),
     "processors": (
+        "AlternatingCodebooksLogitsProcessor",
         "ClassifierFreeGuidanceLogitsProcessor",
         "EncoderNoRepeatNGramLogitsProcessor",
         "EncoderRepetitionPenaltyLogitsProcessor",
@@ -61,6 +62,7 @@ MODULES = {
         "PrefixConstrainedLogitsProcessor",
         "RepetitionPenaltyLogitsProcessor",
         "SequenceBiasLogitsProcessor",
+        "StructuredLogitsProcessor",
         "SuppressTokensAtBeginLogitsProcessor",
         "SuppressTokensLogitsProcessor",
         "TemperatureLogitsWarper",
@@ -71,6 +73,7 @@ MODULES = {
         "WatermarkDetector",
         "WatermarkDetectorOutput",
         "WatermarkLogitsProcessor",
+        "WhisperTimeStampLogitsProcessor",
     ),
     "stopping": (
         "EosTokenCriteria",

@@ -26,6 +26,11 @@ from dovetail.generation.processors.penalties import (
     RepetitionPenaltyLogitsProcessor,
     SequenceBiasLogitsProcessor,
 )
+from dovetail.generation.processors.speech import (
+    AlternatingCodebooksLogitsProcessor,
+    WhisperTimeStampLogitsProcessor,
+)
+from dovetail.generation.processors.structured import StructuredLogitsProcessor
 from dovetail.generation.processors.warpers import (
     EpsilonLogitsWarper,
     EtaLogitsWarper,
@@ -42,6 +47,7 @@ from dovetail.generation.processors.watermark import (
 )
 
 __all__ = [
+    "AlternatingCodebooksLogitsProcessor",
     "ClassifierFreeGuidanceLogitsProcessor",
     "EncoderNoRepeatNGramLogitsProcessor",
     "EncoderRepetitionPenaltyLogitsProcessor",
@@ -64,6 +70,7 @@ __all__ = [
     "PrefixConstrainedLogitsProcessor",
     "RepetitionPenaltyLogitsProcessor",
     "SequenceBiasLogitsProcessor",
+    "StructuredLogitsProcessor",
     "SuppressTokensAtBeginLogitsProcessor",
     "SuppressTokensLogitsProcessor",
     "TemperatureLogitsWarper",
@@ -74,4 +81,5 @@ __all__ = [
     "WatermarkDetector",
     "WatermarkDetectorOutput",
     "WatermarkLogitsProcessor",
+    "WhisperTimeStampLogitsProcessor",
 ]
