@@ -42,7 +42,7 @@ FIELDS = {
 
 OURS = {  # of later releases, and for texts of a given form
     "assistant_early_exit", "assistant_lookbehind", "target_lookbehind",
-    "json_schema", "regex", "grammar",
+    "json_schema", "regex", "grammar", "prefill_chunk_size",
 }  # fmt: skip
 
 

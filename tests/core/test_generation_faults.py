@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dovetail.caches import DynamicCache, StaticCache
+from dovetail.caches import DynamicCache, QuantizedCacheConfig, StaticCache
 from dovetail.configs import PretrainedConfig
 from dovetail.errors import GenerationError
 from dovetail.generation import (
@@ -60,6 +60,14 @@ class Bigram(PreTrainedModel, GenerationMixin):
 PROMPT = torch.tensor([[3, 4, 5]])
 
 
+def filled(layers: int = 1, rows: int = 1, heads: int = 1, width: int = 4) -> DynamicCache:
+    """A cache of two positions."""
+    cache, states = DynamicCache(), torch.zeros(rows, heads, 2, width)
+    for index in range(layers):
+        cache.update(states, states, index)
+    return cache
+
+
 @pytest.fixture
 def model() -> Bigram:
     return Bigram(BigramConfig(bos_token_id=1, eos_token_id=2, pad_token_id=0))
@@ -97,7 +105,67 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown argument": ({"max_new_tokns": 3}, "max_new_tokns.*Did you mean 'max_new_tokens'"),
     "unknown model input": ({"atention_mask": PROMPT}, "Did you mean 'attention_mask'"),
     "cache": ({"cache_implementation": "statik"}, "cache_implementation='statik'"),
-    "cache of later": ({"cache_implementation": "quantized"}, "'quantized' is not available"),
+    "backend": (
+        {"cache_implementation": "quantized", "cache_config": {"backend": "quantum"}},
+        "no cache implementation 'quantized/quantum'. Did you mean 'quantized/quanto'",
+    ),
+    "bits": (
+        {"cache_implementation": "quantized", "cache_config": {"nbits": 3}},
+        "nbits=3: it must be 1, 2, 4 or 8",
+    ),
+    "groups of a cache": (
+        {"cache_implementation": "quantized", "cache_config": {"q_group_size": 3}},
+        "q_group_size=3 does not divide the 4 channels",
+    ),
+    "settings of another cache": (
+        {"cache_implementation": "static", "cache_config": QuantizedCacheConfig()},
+        "cache_config is a QuantizedCacheConfig: the cache 'static' is configured by a Static",
+    ),
+    "a cache without settings": (
+        {"cache_implementation": "offloaded", "cache_config": {"nbits": 4}},
+        "the cache 'offloaded' has no settings",
+    ),
+    "a reserved batch": (
+        {"cache_implementation": "static", "cache_config": {"batch_size": 2, "max_cache_len": 40}},
+        "batch_size=2 and there are 1 texts",
+    ),
+    "a reserved length": (
+        {
+            "cache_implementation": "static",
+            "cache_config": {"batch_size": 1, "max_cache_len": 4},
+            "max_new_tokens": 9,
+        },
+        "room for 4 positions and the text may need 12",
+    ),
+    "a part of the prompt": ({"prefill_chunk_size": 0}, "prefill_chunk_size=0"),
+    "records of parts": (
+        {
+            "prefill_chunk_size": 2,
+            "output_attentions": True,
+            "return_dict_in_generate": True,
+        },
+        "output_attentions=True needs all of it in one pass",
+    ),
+    "contrast of parts": (
+        {"prefill_chunk_size": 2, "penalty_alpha": 0.5, "top_k": 4},
+        "penalty_alpha=0.5 needs all of it in one pass",
+    ),
+    "a cache of more layers": (
+        {"past_key_values": filled(layers=3)},
+        "past_key_values has 3 layers and Bigram 1",
+    ),
+    "a cache of wider heads": (
+        {"past_key_values": filled(width=8)},
+        "keys of 1 heads of width 8, and Bigram 1 of 4",
+    ),
+    "a cache of more heads": (
+        {"past_key_values": filled(heads=2)},
+        "keys of 2 heads of width 4, and Bigram 1 of 4",
+    ),
+    "a cache of more texts": (
+        {"past_key_values": filled(rows=2)},
+        "layer 0 holds 2 rows and there are 1",
+    ),
     "two caches": (
         {"cache_implementation": "static", "past_key_values": DynamicCache()},
         "both name a cache",

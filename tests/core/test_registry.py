@@ -330,14 +330,15 @@ def test_converters_are_found_by_model_type_and_layout():
 
 def test_every_registry_has_its_own_kind():
     everything = registry.all_registries()
-    assert len({item.kind for item in everything}) == len(everything) == 10
-    assert len({item.label for item in everything}) == 10
+    assert len({item.kind for item in everything}) == len(everything) == 11
+    assert len({item.label for item in everything}) == 11
     listed = [
         registry.models,
         registry.pipelines,
         registry.quantizers,
         registry.attentions,
         registry.strategies,
+        registry.caches,
         registry.tools,
         registry.engines,
         registry.commands,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dovetail.declarations import (
     AttentionDeclaration,
+    CacheDeclaration,
     CommandDeclaration,
     StrategyDeclaration,
 )
@@ -11,6 +12,7 @@ from dovetail.hookspecs import hookimpl
 
 STRATEGIES = "dovetail.generation.strategies"
 ATTENTION = "dovetail.layers.attention"
+CACHES = "dovetail.generation.caching"
 
 
 @hookimpl
@@ -48,6 +50,23 @@ def dovetail_commands() -> list[CommandDeclaration]:
             "plugins", "dovetail.cli.plugins:plugins", "List plugins and what they provide."
         ),
         CommandDeclaration("run", "dovetail.cli.run:run", "Run a task on files, folders or text."),
+    ]
+
+
+@hookimpl
+def dovetail_caches() -> list[CacheDeclaration]:
+    """The caches of `dovetail.caches` and, in plain torch, the backends of the quantized one."""
+    return [
+        CacheDeclaration("dynamic", f"{CACHES}:dynamic_cache"),
+        CacheDeclaration("hybrid", f"{CACHES}:hybrid_cache"),
+        CacheDeclaration("mamba", f"{CACHES}:mamba_cache"),
+        CacheDeclaration("offloaded", f"{CACHES}:offloaded_cache"),
+        CacheDeclaration("offloaded_static", f"{CACHES}:offloaded_static_cache"),
+        CacheDeclaration("quantized", f"{CACHES}:quantized_cache"),
+        CacheDeclaration("quantized/HQQ", f"{CACHES}:hqq_cache"),
+        CacheDeclaration("quantized/quanto", f"{CACHES}:quanto_cache"),
+        CacheDeclaration("sliding_window", f"{CACHES}:sliding_window_cache"),
+        CacheDeclaration("static", f"{CACHES}:static_cache"),
     ]
 
 

@@ -150,6 +150,19 @@ class StrategyDeclaration(Declaration):
 
 
 @dataclass(frozen=True)
+class CacheDeclaration(Declaration):
+    """One kind of cache, chosen by ``cache_implementation=name``.
+
+    The function takes the model, the `GenerationConfig`, the rows of the batch and the longest
+    text, and returns a `dovetail.caches.Cache`. The name ``"quantized/backend"`` is what
+    ``cache_config={"backend": "backend"}`` chooses.
+    """
+
+    name: str
+    build: Target
+
+
+@dataclass(frozen=True)
 class ToolDeclaration(Declaration):
     """One tool that agents may use by name."""
 

@@ -27,6 +27,7 @@ from pluggy import HookimplMarker, HookspecMarker
 if TYPE_CHECKING:
     from dovetail.declarations import (
         AttentionDeclaration,
+        CacheDeclaration,
         CallbackDeclaration,
         CommandDeclaration,
         ConverterDeclaration,
@@ -121,6 +122,21 @@ def dovetail_generation_strategies(core_version: str) -> list[StrategyDeclaratio
         @hookimpl
         def dovetail_generation_strategies():
             return [StrategyDeclaration("lookahead", strategy="acme_decoding.loop:Lookahead")]
+    """
+
+
+@hookspec
+def dovetail_caches(core_version: str) -> list[CacheDeclaration]:
+    """Caches of ``model.generate``, chosen by ``cache_implementation=name``.
+
+    A name ``"quantized/acme"`` is what ``cache_implementation="quantized"`` with
+    ``cache_config={"backend": "acme"}`` chooses. The function is called as ``build(model,
+    generation_config, rows, length)`` and returns a `dovetail.caches.Cache`.
+
+    Example:
+        @hookimpl
+        def dovetail_caches():
+            return [CacheDeclaration("quantized/acme", build="acme_kernels.caches:build")]
     """
 
 

@@ -161,6 +161,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
     "converting": ("convert_checkpoint",),
     "declarations": (
         "AttentionDeclaration",
+        "CacheDeclaration",
         "CallbackDeclaration",
         "CommandDeclaration",
         "ConverterDeclaration",
@@ -174,7 +175,6 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "family",
     ),
     "generation": (
-        "AlternatingCodebooksLogitsProcessor",
         "AsyncTextIteratorStreamer",
         "BaseStreamer",
         "BeamScorer",
@@ -228,7 +228,6 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "WatermarkDetector",
         "WatermarkLogitsProcessor",
         "WatermarkingConfig",
-        "WhisperTimeStampLogitsProcessor",
     ),
     "hookspecs": ("hookimpl",),
     "hub": ("PushToHubMixin",),

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 from dovetail import plugins
 from dovetail.declarations import (
     AttentionDeclaration,
+    CacheDeclaration,
     CallbackDeclaration,
     CommandDeclaration,
     ConverterDeclaration,
@@ -245,6 +246,7 @@ _PIPELINES = Registry(PipelineDeclaration, "task", "pipeline", "pipeline")
 _QUANTIZERS = Registry(QuantizerDeclaration, "quantization method", "quantizer", "quantizer")
 _ATTENTIONS = Registry(AttentionDeclaration, "attention implementation", "function")
 _STRATEGIES = Registry(StrategyDeclaration, "generation strategy", "strategy")
+_CACHES = Registry(CacheDeclaration, "cache implementation", "build")
 _TOOLS = Registry(ToolDeclaration, "tool", "tool")
 _ENGINES = Registry(EngineDeclaration, "engine", "engine")
 _COMMANDS = Registry(CommandDeclaration, "command", "command")
@@ -256,6 +258,7 @@ _ALL: tuple[Registry[Any], ...] = (
     _QUANTIZERS,
     _ATTENTIONS,
     _STRATEGIES,
+    _CACHES,
     _TOOLS,
     _ENGINES,
     _COMMANDS,
@@ -287,6 +290,11 @@ def attentions() -> Registry[AttentionDeclaration]:
 def strategies() -> Registry[StrategyDeclaration]:
     """Generation strategies by name."""
     return _STRATEGIES
+
+
+def caches() -> Registry[CacheDeclaration]:
+    """Makers of caches by ``cache_implementation``."""
+    return _CACHES
 
 
 def tools() -> Registry[ToolDeclaration]:

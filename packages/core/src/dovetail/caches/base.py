@@ -46,6 +46,13 @@ class CacheLayer(ABC):
         """The most positions that fit, None when unbounded."""
         return None
 
+    def shape(self) -> tuple[int, int, int] | None:
+        """Rows, heads and width of the keys; None when there are none yet, or never."""
+        if self.keys is None:
+            return None
+        rows, heads, _, width = self.keys.shape
+        return rows, heads, width
+
     @abstractmethod
     def crop(self, length: int) -> None:
         """Forget all positions from `length` on; a negative number drops that many from the
@@ -135,7 +142,11 @@ class Cache:
         return self.layer(layer_idx).key_length(query_length)
 
     def get_max_cache_shape(self) -> int | None:
-        """The most positions that fit, None when unbounded."""
+        """The most positions that are held, None when unbounded."""
+        return self.room()
+
+    def room(self) -> int | None:
+        """The most positions that a text may have, None when unbounded."""
         limits = [limit for layer in self.layers if (limit := layer.max_length()) is not None]
         return min(limits, default=None)
 

@@ -148,3 +148,10 @@ class StaticCacheConfig(CacheConfig):
         for name in ("batch_size", "max_cache_len"):
             if not _is_whole(getattr(self, name), 1):
                 raise _refuse(name, getattr(self, name), "a positive integer")
+
+
+CONFIGS: Mapping[str, type[CacheConfig]] = {
+    "quantized": QuantizedCacheConfig,
+    "static": StaticCacheConfig,
+}
+"""The class of the settings for each ``cache_implementation`` that has some."""

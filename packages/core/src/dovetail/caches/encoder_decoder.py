@@ -51,6 +51,9 @@ class EncoderDecoderCache(Cache):
     def get_max_cache_shape(self) -> int | None:
         return self.self_attention_cache.get_max_cache_shape()
 
+    def room(self) -> int | None:
+        return self.self_attention_cache.room()
+
     def map(self, change: Callable[[Tensor], Tensor]) -> Cache:
         self.self_attention_cache.map(change)
         self.cross_attention_cache.map(change)

@@ -69,6 +69,9 @@ class OffloadedLayer(CacheLayer):
     def max_length(self) -> int | None:
         return self.home.max_length()
 
+    def shape(self) -> tuple[int, int, int] | None:
+        return self.home.shape()
+
     def crop(self, length: int) -> None:
         self._fetched = None
         self.home.crop(length)

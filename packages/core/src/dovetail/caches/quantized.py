@@ -90,6 +90,9 @@ class QuantizedLayer(CacheLayer):
         self.recent = DynamicLayer()
         self.recent.update(keys, values)
 
+    def shape(self) -> tuple[int, int, int] | None:
+        return self.recent.shape()
+
     def crop(self, length: int) -> None:
         kept, old = self.kept(length), self._quantized()
         if self.old is None or kept >= old:

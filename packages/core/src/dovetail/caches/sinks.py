@@ -29,7 +29,11 @@ class Rotation:
             return Rotation(new)
         if self.tables[0].shape[1] >= window:
             return self
-        cos, sin = (torch.cat(pair, 1) for pair in zip(self.tables, new, strict=True))
+        rows = max(len(cos), len(self.tables[0]))
+        cos, sin = (
+            torch.cat([table.expand(rows, -1, -1) for table in pair], 1)
+            for pair in zip(self.tables, new, strict=True)
+        )
         return Rotation((cos, sin))
 
     def changed(self, change: Callable[[Tensor], Tensor]) -> Rotation:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dovetail import hub
 from dovetail.errors import GenerationError
@@ -21,6 +21,9 @@ from dovetail.generation.checks import token_tuple
 from dovetail.generation.rules import CHECKS, CONTRADICTIONS, EXTRA_OUTPUTS, IDLE
 from dovetail.generation.watermarking import WatermarkingConfig
 from dovetail.json_files import read_json_object
+
+if TYPE_CHECKING:
+    from dovetail.caches import CacheConfig
 
 GENERATION_CONFIG_NAME = "generation_config.json"
 FORMAT_VERSION = "4.46.3"  # the release whose file format is written
@@ -76,7 +79,8 @@ class GenerationConfig(hub.PushToHubMixin):
     dola_layers: str | list[int] | None = None
     use_cache: bool = True
     cache_implementation: str | None = None
-    cache_config: dict[str, Any] | None = None
+    cache_config: CacheConfig | dict[str, Any] | None = None
+    prefill_chunk_size: int | None = None
     return_legacy_cache: bool | None = None
     # What changes the scores
     temperature: float | None = 1.0
@@ -167,11 +171,30 @@ class GenerationConfig(hub.PushToHubMixin):
     def _check(self) -> None:
         if isinstance(self.watermarking_config, dict):
             self.watermarking_config = WatermarkingConfig.from_dict(self.watermarking_config)
+        self._check_cache_config()
         for name, check in CHECKS.items():
             check(name, getattr(self, name))
         for rule in CONTRADICTIONS:
             if (problem := rule(self)) is not None:
                 raise GenerationError(problem)
+
+    def _check_cache_config(self) -> None:
+        """Turn the settings of a cache into an object of their class."""
+        if self.cache_config is None:
+            return
+        from dovetail.caches.configs import CONFIGS  # they need torch, other settings do not
+
+        kind = CONFIGS.get(self.cache_implementation or "")
+        if kind is None:
+            return
+        if isinstance(self.cache_config, dict):
+            self.cache_config = kind.from_dict(self.cache_config)
+        elif not isinstance(self.cache_config, kind):
+            raise GenerationError(
+                f"cache_config is a {type(self.cache_config).__name__}: the cache "
+                f"{self.cache_implementation!r} is configured by a {kind.__name__} or a dictionary"
+            )
+        self.cache_config.validate()
 
     def _warn(self, names: Iterable[str], stacklevel: int) -> None:
         for message in self._idle_settings(names):

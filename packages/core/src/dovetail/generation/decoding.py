@@ -122,6 +122,32 @@ class Decoding:
         )
         return output, model_kwargs
 
+    def prefill(self) -> None:
+        """Read the prompt in parts of ``prefill_chunk_size`` tokens, so that a long one takes less
+        memory; the last part is left to the strategy.
+        """
+        size, kwargs = self.config.prefill_chunk_size, self.model_kwargs
+        if size is None or kwargs.get("past_key_values") is None:
+            return
+        while (rest := len(kwargs["cache_position"]) - size) > 0:
+            part = dict(kwargs, cache_position=kwargs["cache_position"][:size])
+            for name in self._columns & kwargs.keys():
+                part[name] = None if kwargs[name] is None else kwargs[name][:, :-rest]
+            ids = self.ids[:, : max(self.ids.shape[1] - rest, 0)]
+            inputs = self.model.prepare_inputs_for_generation(ids, **part)
+            output = self.model(**inputs, return_dict=True)
+            kwargs["past_key_values"] = output.past_key_values
+            kwargs["cache_position"] = kwargs["cache_position"][size:]
+            if (embeds := kwargs.get("inputs_embeds")) is not None and not self.is_encoder_decoder:
+                kwargs["inputs_embeds"] = embeds[:, size:]
+
+    @property
+    def _columns(self) -> set[str]:
+        """Arguments with one column for each position of the text so far."""
+        if self.is_encoder_decoder:
+            return {"decoder_attention_mask"}
+        return {"attention_mask", "position_ids", "token_type_ids", "inputs_embeds"}
+
     def note(self, output: ModelOutput, logits: Tensor | None = None) -> None:
         """Keep of one step what the caller wants to see: attentions, hidden states, and the
         `logits` (B, V).

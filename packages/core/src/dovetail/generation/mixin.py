@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dovetail.caches import Cache
 from dovetail.errors import GenerationError
 from dovetail.generation import inputs as prompts
 from dovetail.generation.caching import adopt_cache, make_cache
@@ -90,7 +91,8 @@ class GenerationMixin(ContinuousMixin):
         }
         config, model_kwargs = self._prepare_generation_config(generation_config, **kwargs)
         strategy = choose(config, arguments, custom_generate)
-        if strategy.needs_growing_cache and "cache_implementation" not in kwargs:
+        wants_another = strategy.needs_growing_cache or kwargs.get("past_key_values") is not None
+        if wants_another and "cache_implementation" not in kwargs:
             self._drop_own_cache(config)
         strategy.check(config, arguments, streamer)
         own = model_kwargs.keys() & set(strategy.arguments)
@@ -128,6 +130,7 @@ class GenerationMixin(ContinuousMixin):
             prompt=prompt,
         )
         with decoding.streaming():
+            decoding.prefill()
             return strategy.run(decoding)
 
     # What a model may override
@@ -450,9 +453,9 @@ class GenerationMixin(ContinuousMixin):
         if given is not None:
             last = 0 if config.max_length is None else config.max_length + prompt.embedded - 1
             given = model_kwargs["past_key_values"] = adopt_cache(
-                given, config, self.config.is_encoder_decoder, last
+                given, self, config, len(prompt.input_ids), rows, last
             )
-            past = given.get_seq_length()
+            past = given.seen_tokens if isinstance(given, Cache) else given.get_seq_length()
             prompts.check_past(past, length)
         if "num_logits_to_keep" in accepted:
             model_kwargs.setdefault("num_logits_to_keep", 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from dovetail import registry
 from dovetail.errors import GenerationError
 from dovetail.generation.checks import (
     FRACTION,
@@ -36,6 +37,8 @@ CACHE_IMPLEMENTATIONS = (
 )
 STRUCTURES = ("json_schema", "regex", "grammar")
 """The settings that ask for a text of a given form, one at a time."""
+CONFIGURABLE = ("quantized", "static")
+"""The caches that take a ``cache_config``."""
 EXTRA_OUTPUTS = ("output_attentions", "output_hidden_states", "output_scores", "output_logits")
 
 _FLAG = Check("True or False", lambda value: value in (True, False))
@@ -43,7 +46,8 @@ _EARLY = Check("True, False or 'never'", lambda value: value in (True, False, "n
 _TEMPERATURE = Check("a number above 0", lambda value: REAL.holds(value) and value >= 0)
 _PENALTY = Check("a number of at least 0", lambda value: REAL.holds(value) and value >= 0)
 _CACHE = Check(
-    f"one of {', '.join(CACHE_IMPLEMENTATIONS)}", lambda name: name in CACHE_IMPLEMENTATIONS
+    f"one of {', '.join(CACHE_IMPLEMENTATIONS)}, or the name of a plugin's cache",
+    lambda name: name in CACHE_IMPLEMENTATIONS or name in registry.caches(),
 )
 _SCHEDULES = ("constant", "heuristic", "heuristic_transient")
 _SCHEDULE = Check(f"one of {', '.join(_SCHEDULES)}", lambda name: name in _SCHEDULES)
@@ -55,7 +59,10 @@ _RANGES: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (POSITIVE, ("num_beams", "num_beam_groups", "num_return_sequences", "num_assistant_tokens")),
     (
         optional(POSITIVE),
-        ("max_length", "max_new_tokens", "prompt_lookup_num_tokens", "max_matching_ngram_size"),
+        (
+            *("max_length", "max_new_tokens", "prefill_chunk_size"),
+            *("prompt_lookup_num_tokens", "max_matching_ngram_size"),
+        ),
     ),
     (optional(WHOLE), ("min_length", "min_new_tokens", "top_k")),
     (optional(WHOLE), ("no_repeat_ngram_size", "encoder_no_repeat_ngram_size")),
@@ -150,6 +157,30 @@ def _grouped(config: GenerationConfig) -> str | None:
 def _stray_cache_config(config: GenerationConfig) -> str | None:
     if config.cache_config is not None and config.cache_implementation is None:
         return "cache_config is set without cache_implementation: say which cache it configures"
+    name = config.cache_implementation
+    if config.cache_config is not None and name in set(CACHE_IMPLEMENTATIONS) - set(CONFIGURABLE):
+        return (
+            f"cache_config={config.cache_config!r}: the cache {name!r} has no settings: leave it "
+            f"out, or set cache_implementation to {' or '.join(map(repr, CONFIGURABLE))}"
+        )
+    return None
+
+
+def _incomplete_records(config: GenerationConfig) -> str | None:
+    """What needs the whole prompt in one pass."""
+    if config.prefill_chunk_size is None:
+        return None
+    contrasting = config.penalty_alpha and not config.do_sample and config.num_beams == 1
+    for name, wanted in (
+        ("output_attentions", config.output_attentions),
+        ("output_hidden_states", config.output_hidden_states),
+        ("penalty_alpha", contrasting),
+    ):
+        if wanted:
+            return (
+                f"prefill_chunk_size={config.prefill_chunk_size} reads the prompt in parts, and "
+                f"{name}={getattr(config, name)} needs all of it in one pass: leave one of them out"
+            )
     return None
 
 
@@ -184,7 +215,7 @@ def _structured(config: GenerationConfig) -> str | None:
 
 CONTRADICTIONS: tuple[Callable[[GenerationConfig], str | None], ...] = (
     _zero_temperature, _too_many_sequences, _constrained, _grouped, _stray_cache_config,
-    _forced_and_suppressed, _structured,
+    _forced_and_suppressed, _structured, _incomplete_records,
 )  # fmt: skip
 
 IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...] = (
@@ -210,7 +241,7 @@ IDLE: tuple[tuple[str, tuple[str, ...], Callable[[GenerationConfig], Any]], ...]
     ),
     (
         "use_cache is False",
-        ("cache_implementation", "cache_config", "return_legacy_cache"),
+        ("cache_implementation", "cache_config", "return_legacy_cache", "prefill_chunk_size"),
         lambda config: config.use_cache,
     ),
 )
