@@ -2,7 +2,7 @@
 
 Projections that read the same input (query, key and value; gate and up) are quicker as one product,
 which needs their weights one after the other: a module names such children in ``side_by_side``.
-Wide matrices are quicker input by input when torch runs on one thread. Names, shapes and values of
+Matrices that are not narrow are quicker input by input when torch runs on one thread. Names, shapes and values of
 the parameters stay as they are; `dovetail.layers.projections` makes use of what it finds.
 """
 

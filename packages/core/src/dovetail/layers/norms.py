@@ -38,7 +38,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype is torch.float32 and not self.offset:
-            if x.device.type == "cpu" and not (
+            if x.is_cpu and not (
                 torch.is_grad_enabled() or torch.compiler.is_compiling()
             ):
                 return self._in_few_steps(x)

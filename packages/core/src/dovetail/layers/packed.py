@@ -39,9 +39,11 @@ def packed_attention(
 
 def _mask(span: Span, window: int | None, first: int, device: torch.device) -> Mask:
     """The causal mask among the tokens of `span` and towards what came before."""
-    if window not in span.masks:
+    if (window, device) not in span.masks:
         queries, keys = span.stop - span.start, span.length - first
         positions = None if queries == keys else torch.arange(keys - queries, keys, device=device)
         narrow = window if window is not None and keys > window else None
-        span.masks[window] = Mask(queries, keys, causal=True, positions=positions, window=narrow)
-    return cast(Mask, span.masks[window])
+        span.masks[window, device] = Mask(
+            queries, keys, causal=True, positions=positions, window=narrow
+        )
+    return cast(Mask, span.masks[window, device])

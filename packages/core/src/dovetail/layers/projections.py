@@ -22,15 +22,18 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if (
         x.dtype is torch.float32
         and not torch.is_grad_enabled()
-        and x.device.type == "cpu"
+        and x.is_cpu
         and weight.numel() >= ONEDNN_MIN_WEIGHTS
-        and x.shape[-1] == weight.shape[1]  # else torch's message names both shapes
+        and x.size(-1) == weight.size(1)  # else torch's message names both shapes
         and not torch.is_autocast_enabled("cpu")
         and ONEDNN_LINEAR is not None
         and not torch.compiler.is_compiling()
         and type(weight) in PLAIN_TENSORS
-        and (weight.stride(0) != 1 or x.numel() > x.shape[-1])
     ):
+        if weight.stride(0) == 1 and x.numel() == x.size(-1):
+            row, by_input = x.reshape(1, -1), weight.t()
+            product = row.mm(by_input) if bias is None else torch.addmm(bias, row, by_input)
+            return product.view(*x.shape[:-1], -1)
         return ONEDNN_LINEAR(x, weight, bias, "none", [], "")
     return F.linear(x, weight, bias)
 

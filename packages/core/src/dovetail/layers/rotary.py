@@ -160,15 +160,6 @@ class RotaryEmbedding(nn.Module):
         original = self.scaling.get("original_max_position_embeddings")
         return original if self.kind == "longrope" and original else self.limit
 
-    @property
-    def constant_length(self) -> int | None:
-        """The longest text whose frequencies are those of any shorter one; None when that is
-        every text."""
-        if self.kind not in LENGTH_DEPENDENT:
-            return None
-        original = self.scaling.get("original_max_position_embeddings")
-        return original if self.kind == "longrope" and original else self.limit
-
     def reset_buffers(self, device: Any = None) -> None:
         """Compute the frequencies; called again after construction on the meta device."""
         self.inv_freq, self.attention_scaling = self.frequencies(0, device)
