@@ -2,8 +2,9 @@
 
 Projections that read the same input (query, key and value; gate and up) are quicker as one product,
 which needs their weights one after the other: a module names such children in ``side_by_side``.
-Matrices that are not narrow are quicker input by input when torch runs on one thread. Names, shapes and values of
-the parameters stay as they are; `dovetail.layers.projections` makes use of what it finds.
+Matrices that are not narrow are quicker input by input when torch runs on one thread. Names, shapes
+and values of the parameters stay as they are; `dovetail.layers.projections` makes use of what it
+finds.
 """
 
 from __future__ import annotations
