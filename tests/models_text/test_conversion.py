@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.models_text.conversions import round_trip, tiny
+from tests.models_text.conversions import read_hub, round_trip, tiny
+from tests.models_text.originals import digest, write_original
 
 from dovetail import registry
+from dovetail.converting import convert_checkpoint
+from dovetail.converting.bundle import write_bundle
+from dovetail.testing import seeded
+from dovetail.weights import MemoryTensor
 
 SEQ2SEQ = {
     "vocab_size": 96,
@@ -130,6 +137,20 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         SEQ2SEQ | {"scale_embedding": True, "activation_function": "relu"},
         {"encoder_attention_heads": 4, "max_position_embeddings": 40},
     ),
+    "recurrent_gemma/griffin": (
+        "RecurrentGemmaForCausalLM",
+        {
+            "vocab_size": 96,
+            "hidden_size": 32,
+            "intermediate_size": 96,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "lru_width": 48,
+            "attention_window_size": 16,
+        },
+        {"attention_window_size": 16},
+    ),
     "rwkv/blinkdl": (
         "RwkvForCausalLM",
         {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2, "context_length": 40},
@@ -186,3 +207,24 @@ def test_t5_with_gates_and_a_head_of_its_own(tmp_path: Path) -> None:
 def test_a_tied_llama_holds_its_embeddings_once_on_the_hub(tmp_path: Path) -> None:
     model = tiny("LlamaForCausalLM", DECODER | {"tie_word_embeddings": True})
     round_trip("llama/meta", model, tmp_path, config={"tie_word_embeddings": True})
+
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "conversions").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_the_reference_makes_the_same_of_an_original(path: Path, tmp_path: Path) -> None:
+    case = json.loads(path.read_text())
+    write_original(tmp_path / "original", case["original"], seeded.weight, bundle)
+    config = case["original"].get("config")
+    done = convert_checkpoint(
+        tmp_path / "original", tmp_path / "hub", config=config, dtype=case["dtype"]
+    )
+    assert f"{done.model_type}/{done.layout}" == case["layout"]
+    found = {name: digest(tensor) for name, tensor in read_hub(tmp_path / "hub").items()}
+    assert found == {name: case["result"].get(name) for name in found}
+
+
+def bundle(tensors: Mapping[str, torch.Tensor], prefix: Path) -> None:
+    """Write a checkpoint of TensorFlow's."""
+    write_bundle({name: MemoryTensor(tensor) for name, tensor in tensors.items()}, prefix)

@@ -80,8 +80,8 @@ class PipelineFiles(Storage):
         """A file for each layer and each of `shards` ranks."""
         layers: dict[int, Tensors] = {}
         for name, tensor in original.tensors.items():
-            layer, _, rest = name.partition(".")
-            layers.setdefault(int(layer) + self.first, {})[rest] = tensor
+            number, _, rest = name.partition(".")
+            layers.setdefault(int(number) + self.first, {})[rest] = tensor
         for layer, tensors in layers.items():
             for rank in range(shards):
                 share = {n: part(n, t, self._dim(n), rank, shards) for n, t in tensors.items()}
