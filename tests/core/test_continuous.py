@@ -117,7 +117,12 @@ def test_a_text_without_a_page_makes_the_youngest_wait(model: Any, expected: lis
     preempted = []
     scheduler = engine._engine.scheduler
     preempt = scheduler._preempt
-    scheduler._preempt = lambda request: (preempted.append(request.id), preempt(request))
+
+    def note(request: Any) -> None:
+        preempted.append(request.id)
+        preempt(request)
+
+    scheduler._preempt = note
     with engine:
         names = engine.add_requests(PROMPTS)
         results = [engine.get_result(name, PATIENCE) for name in names]
@@ -364,6 +369,20 @@ def test_a_pause_holds_the_model_still(model: Any):
             assert served.get_result(name, timeout=0) is None
         slow.hurry.set()
         assert list(served.request_id_iter(name))[-1].is_finished()
+        with served.pause():
+            last = served.add_request(PROMPTS[0])
+            served.stop()
+        assert served.get_result(last).is_finished()
+
+
+def test_a_start_right_after_a_stop_waits_for_its_end(model: Any, expected: list[list[int]]):
+    with manager(model) as served:
+        first = served.add_request(PROMPTS[0])
+        served.stop(block=False)
+        served.start()
+        second = served.add_request(PROMPTS[1])
+        results = [served.get_result(name, PATIENCE) for name in (first, second)]
+    assert [result.generated_tokens for result in results] == expected[:2]
 
 
 def test_a_manager_that_works_longer_than_it_may_is_logged(
@@ -435,6 +454,13 @@ def test_settings_without_effect_here_are_told(caplog: pytest.LogCaptureFixture)
 def test_a_model_without_next_tokens_cannot_batch():
     classifier = decoder(DecoderForSequenceClassification)
     assert not hasattr(classifier, "generate_batch")
+
+
+def test_wrong_settings_are_raised_though_the_prompt_is_read(model: Any):
+    with pytest.raises(GenerationError, match=r"stop_strings.*tokenizer"):
+        model.generate_batch(PROMPTS, settings(stop_strings=["x"]))
+    with pytest.raises(GenerationError, match="which is no token id"):
+        model.generate_batch([[2**70]], settings())
 
 
 def test_no_prompts_no_outputs(model: Any):

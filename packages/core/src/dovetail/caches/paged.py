@@ -68,13 +68,13 @@ class Span:
 
     They are the rows from `start` to `stop` of T, and the positions from `past` to `length` of
     their text, whose first positions are kept in `slots`. `masks` holds what was built for them in
-    this pass, by window.
+    this pass, by window and device.
     """
 
     def __init__(self, start: int, past: int, length: int, slots: slice | Tensor) -> None:
         self.start, self.stop = start, start + length - past
         self.past, self.length, self.slots = past, length, slots
-        self.masks: dict[int | None, object] = {}
+        self.masks: dict[tuple[int | None, torch.device], object] = {}
 
     def first_seen(self, window: int | None) -> int:
         """The first position that any of the tokens sees."""

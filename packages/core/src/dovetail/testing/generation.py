@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dovetail.caches import recurrent_layers
+from dovetail.errors import GenerationError
+from dovetail.generation import ContinuousBatchingConfig
 from dovetail.testing.subject import Subject, expect, expect_close
 
 NEW = 6
@@ -83,6 +86,25 @@ class GenerationTests(Subject):
                     torch.equal(got, alone),
                     f"row {row} gives {got.tolist()}, alone {alone.tolist()}",
                 )
+
+    def test_continuous_batching_changes_nothing(self, generative_class: Any) -> None:
+        model = self.build(generative_class)
+        ids = self.prompt(model, batch=3, length=6)
+        prompts = [ids[row : row + 1, :length] for row, length in enumerate((1, 6, 4))]
+        options = {"max_new_tokens": NEW, "min_new_tokens": NEW, "do_sample": False}
+        batching = ContinuousBatchingConfig(page_size=4, max_batch_tokens=5)
+        lists = [prompt[0].tolist() for prompt in prompts]
+        try:
+            outputs = model.generate_batch(lists, continuous_batching_config=batching, **options)
+        except GenerationError:
+            packs = not (model.config.is_encoder_decoder or recurrent_layers(model.config))
+            expect(not packs, "generate_batch refuses a decoder without states")
+            return
+        for prompt, output in zip(prompts, outputs.values(), strict=True):
+            expect(output.error is None, f"generate_batch fails: {output.error}")
+            alone = self.new_tokens(model, prompt, self.generate(model, prompt))[0].tolist()
+            got = output.generated_tokens
+            expect(got == alone, f"{prompt.tolist()} goes on with {got}, alone with {alone}")
 
     def test_beams_are_sorted_and_scored_right(self, generative_class: Any) -> None:
         model = self.build(generative_class)

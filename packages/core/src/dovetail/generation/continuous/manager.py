@@ -38,7 +38,8 @@ class ContinuousBatchingManager:
     ) -> None:
         self.model, self.generation_config = model, generation_config
         self.continuous_batching_config = continuous_batching_config or ContinuousBatchingConfig()
-        self._engine = open_engine(model, self.continuous_batching_config, workload_hints)
+        self._hints = workload_hints
+        self._engine: Engine | None = self._open_engine()
         self._maker = RequestMaker(
             model, generation_config, self.continuous_batching_config.seed, longest_text(model)
         )
@@ -49,20 +50,24 @@ class ContinuousBatchingManager:
         self._results: dict[str, deque[GenerationOutput]] = {}
         self._handlers: dict[str, Handler] = {}
         self._thread: threading.Thread | None = None
-        self._passing = threading.Lock()  # held while the model runs, and in a pause
+        self._passing = threading.Lock()  # held while the model runs
         self._stopping = self._paused = self._hard = False
         self._failure: BaseException | None = None
 
     # Life
 
     def start(self) -> None:
-        """Begin to work; nothing happens when it works already."""
+        """Begin to work, once an earlier stop is over; nothing happens when it works already."""
+        if self._stopping:
+            self.join(time.perf_counter())
         with self._changed:
             if self.is_running():
                 return
+            if self._engine is None:
+                self._engine = self._open_engine()
             self._stopping, self._hard, self._failure = False, False, None
             self._thread = threading.Thread(
-                target=self._work, name="continuous-batching", daemon=True
+                target=self._work, args=(self._engine,), name="continuous-batching", daemon=True
             )
             self._thread.start()
 
@@ -87,8 +92,8 @@ class ContinuousBatchingManager:
             self._changed.notify_all()
         if block:
             self.join(time.perf_counter(), timeout)
-        if keep_for_next_session:
-            self.model._continuous_engine = self._engine
+        if keep_for_next_session and not self.is_running():
+            self.model._continuous_engine, self._engine = self._engine, None
 
     def join(self, stop_trigger_time: float, timeout: float | None = None) -> None:
         """Wait for the thread to end, `timeout` seconds at most after `stop_trigger_time` (of
@@ -104,11 +109,13 @@ class ContinuousBatchingManager:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Let the model rest inside the ``with`` block: entered once the present pass is over."""
+        """Let the model rest inside the ``with`` block, which is entered once the present pass is
+        over; a `stop` ends the rest."""
         self._paused = True
         try:
             with self._passing:
-                yield
+                pass
+            yield
         finally:
             with self._changed:
                 self._paused = False
@@ -117,8 +124,7 @@ class ContinuousBatchingManager:
     def destroy(self) -> None:
         """Stop at once, and let go of the cache's memory."""
         self.stop(hard_stop=True)
-        if getattr(self.model, "_continuous_engine", None) is self._engine:
-            del self.model._continuous_engine
+        self._engine = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -252,11 +258,12 @@ class ContinuousBatchingManager:
 
     def _await_room(self) -> None:
         """Wait until another request may queue."""
-        limit = self.continuous_batching_config.max_queue_size
+        limit, engine = self.continuous_batching_config.max_queue_size, self._engine
 
         def free() -> bool:
-            waiting = len(self._inbox) + len(self._engine.scheduler.waiting)
-            return self._stopping or not limit or waiting < limit or not self.is_running()
+            if not limit or engine is None or not self.is_running() or self._stopping:
+                return True
+            return len(self._inbox) + len(engine.scheduler.waiting) < limit
 
         self._changed.wait_for(free)
         self._raise_failure()
@@ -271,17 +278,20 @@ class ContinuousBatchingManager:
 
     # The thread
 
-    def _work(self) -> None:
+    def _open_engine(self) -> Engine:
+        return open_engine(self.model, self.continuous_batching_config, self._hints)
+
+    def _work(self, engine: Engine) -> None:
         reason = "the manager was stopped"
         try:
-            while self._take():
+            while self._take(engine):
                 with self._passing:
-                    outputs = self._engine.step()
+                    outputs = engine.step()
                 self._publish(outputs)
         except BaseException as error:
             self._failure, reason = error, f"{type(error).__name__}: {error}"
         finally:
-            left = self._engine.fail_all(reason)
+            left = engine.fail_all(reason)
             with self._changed:
                 self._stopping = True
                 self._publish(left if self._failure else [])
@@ -289,23 +299,23 @@ class ContinuousBatchingManager:
                     leftover.clear()
                 self._changed.notify_all()
 
-    def _take(self) -> bool:
+    def _take(self, engine: Engine) -> bool:
         """Wait for something to do and pass requests on; False when it is time to end."""
         with self._changed:
-            self._changed.wait_for(self._wanted)
+            self._changed.wait_for(lambda: self._wanted(engine))
             while self._inbox:
-                self._engine.add(self._inbox.popleft())
+                engine.add(self._inbox.popleft())
             for request_id in self._cancelled:
-                self._engine.cancel(request_id)
+                engine.cancel(request_id)
                 self._open.remove(request_id)
                 self._handlers.pop(request_id, None)
             self._cancelled.clear()
-            return not self._stopping or (self._engine.busy and not self._hard)
+            return not self._stopping or (engine.busy and not self._hard)
 
-    def _wanted(self) -> bool:
+    def _wanted(self, engine: Engine) -> bool:
         if self._stopping:
             return True
-        return not self._paused and bool(self._inbox or self._cancelled or self._engine.busy)
+        return not self._paused and bool(self._inbox or self._cancelled or engine.busy)
 
     def _publish(self, outputs: Sequence[GenerationOutput]) -> None:
         with self._changed:

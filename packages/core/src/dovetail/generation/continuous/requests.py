@@ -38,6 +38,9 @@ ALONE: Mapping[str, tuple[Any, ...]] = {
 """Settings that need whole passes of their own: the values that ask for nothing."""
 
 
+LARGEST = 2**63 - 1  # what a tensor of ids can hold
+
+
 class RequestStatus(Enum):
     """Where a request stands."""
 
@@ -92,32 +95,34 @@ class Request:
     status: RequestStatus
     error: str | None
 
+    def read(self, model: Any, config: GenerationConfig, max_length_given: bool) -> None:
+        """Check the prompt and settle the lengths, in `config` too; raises `GenerationError` for a
+        prompt that cannot be continued."""
+        source = torch.tensor([self.prompt], dtype=torch.long, device=model.device)
+        source = check_prompt(source, "input_ids", vocabulary_sizes(model)[1])
+        settle_lengths(config, len(self.prompt), 0, max_length_given)
+        self.limit, self.sampled = config.max_length, bool(config.do_sample)
+        self._text = TokenBuffer(source)
+
     def follow(self, model: Any, config: GenerationConfig, call: Mapping[str, Any]) -> None:
         """Take on the settings `config` and the further arguments `call` (`CALL_ARGUMENTS`).
 
-        Raises `GenerationError` for a prompt or settings that cannot be.
+        Raises `GenerationError` for settings that cannot be.
         """
-        _, vocabulary = vocabulary_sizes(model)
-        source = torch.tensor([self.prompt], dtype=torch.long, device=model.device)
-        self._ids = TokenBuffer(check_prompt(source, "input_ids", vocabulary))
-        check_token_settings(config, vocabulary)
-        settle_lengths(config, len(self.prompt), 0, "max_length" in call)
+        check_token_settings(config, vocabulary_sizes(model)[1])
         tokenizer = call.get("tokenizer")
-        self.processors = make_processors(
-            ProcessorRequest(
-                config,
-                len(self.prompt),
-                source,
-                prefix_allowed_tokens_fn=call.get("prefix_allowed_tokens_fn"),
-                model=model,
-                tokenizer=tokenizer,
-            ),
-            call.get("logits_processor"),
+        request = ProcessorRequest(
+            config,
+            len(self.prompt),
+            self.ids,
+            prefix_allowed_tokens_fn=call.get("prefix_allowed_tokens_fn"),
+            model=model,
+            tokenizer=tokenizer,
         )
+        self.processors = make_processors(request, call.get("logits_processor"))
         self.criteria = make_criteria(
             config, model.config, tokenizer, call.get("stopping_criteria")
         )
-        self.limit, self.sampled = config.max_length, bool(config.do_sample)
 
     @property
     def remaining(self) -> int:
@@ -127,12 +132,12 @@ class Request:
     @property
     def ids(self) -> Tensor:
         """The tokens so far (1, T)."""
-        return self._ids.ids
+        return self._text.ids
 
     def append(self, token: int, logprob: float | None = None) -> bool:
         """Add a generated token; returns whether the text is complete now."""
         self.tokens.append(token)
-        self._ids.append(torch.tensor([token], device=self.ids.device))
+        self._text.append(torch.tensor([token], device=self.ids.device))
         if logprob is not None:
             self.logprobs.append(logprob)
         if self.timestamps is not None:
@@ -198,11 +203,14 @@ class RequestMaker:
             request.generator = torch.Generator(self.model.device)
             request.generator.manual_seed(self.seed + self._made)
         self._made += 1
+        config = copy.copy(config)
         try:
-            request.follow(self.model, copy.copy(config), call)
+            request.read(self.model, config, "max_length" in call)
             self._refuse_length(request)
         except GenerationError as error:
             request.error = str(error)
+        else:
+            request.follow(self.model, config, call)
         return request
 
     def _settings(self, settings: dict[str, Any]) -> tuple[GenerationConfig, dict[str, Any]]:
@@ -244,11 +252,13 @@ def refuse_settings(config: GenerationConfig) -> None:
 def token_list(input_ids: Any) -> list[int]:
     """A prompt as a list of token ids."""
     ids = input_ids.tolist() if hasattr(input_ids, "tolist") else input_ids
-    if not isinstance(ids, Sequence) or not all(is_integer(token) for token in ids):
+    if not isinstance(ids, Sequence) or not all(map(is_integer, ids)):
         raise GenerationError(
             f"a prompt is {type(input_ids).__name__} {_brief(input_ids)}: "
             "give a list of token ids for each text"
         )
+    if beyond := [token for token in ids if not -LARGEST <= token <= LARGEST]:
+        raise GenerationError(f"a prompt holds {_brief(beyond[0])}, which is no token id")
     return [int(token) for token in ids]
 
 
