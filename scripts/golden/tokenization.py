@@ -100,6 +100,7 @@ def path(name: str) -> str:
 
 
 SPECIAL = ("unk_token", "bos_token", "eos_token", "pad_token")
+FRAME = (*SPECIAL, "sep_token", "cls_token")
 
 
 def byte_level() -> Tokenizer:
@@ -131,6 +132,11 @@ TOKENIZERS: dict[str, Callable[[], Any]] = {
     "cohere": lambda: transformers.CohereTokenizerFast(
         tokenizer_object=byte_level(), **dict.fromkeys(SPECIAL, "<|endoftext|>")
     ),
+    "bart": lambda: transformers.BartTokenizerFast(
+        path("vocab.json"), path("merges.txt"), **dict.fromkeys(FRAME, "<|endoftext|>")
+    ),
+    "mbart": lambda: transformers.MBartTokenizerFast(path("unigram.model"), src_lang="ro_RO"),
+    "pegasus": lambda: transformers.PegasusTokenizerFast(path("pegasus.model"), offset=8),
     "gemma": lambda: transformers.GemmaTokenizerFast(path("gemma.model")),
     "qwen2": lambda: transformers.Qwen2TokenizerFast(path("vocab.json"), path("merges.txt")),
     "llama": lambda: transformers.LlamaTokenizerFast(
@@ -194,7 +200,7 @@ def record(tokenizer: Any) -> dict[str, Any]:
             padding="max_length",
         )
     )
-    needs_prefix = type(tokenizer).__name__.startswith(("GPT2", "Cohere"))
+    needs_prefix = type(tokenizer).__name__.startswith(("Bart", "GPT2", "Cohere"))
     if getattr(tokenizer, "add_prefix_space", True) or not needs_prefix:
         result["words"] = dict(tokenizer(words, is_split_into_words=True, padding=True))
     result["new"] = new_tokens(tokenizer)
@@ -285,6 +291,11 @@ def make_vocabularies(folder: Path) -> None:
     for name, options in {
         "unigram": {"vocab_size": 300, "user_defined_symbols": ["<user>"]},
         "bpe": {"vocab_size": 560, "model_type": "bpe", "byte_fallback": True},
+        "pegasus": {
+            "vocab_size": 300,
+            **{f"{name}_id": index for index, name in enumerate(("pad", "eos", "unk"))},
+            "bos_id": -1,
+        },
         "char": {"vocab_size": 100, "model_type": "char", "pad_id": 3},
         "gemma": {
             "vocab_size": 560,

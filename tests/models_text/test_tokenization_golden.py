@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from dovetail.tokenizers import AddedToken, PreTrainedTokenizerFast
+from dovetail_models_text.bart.tokenization import BartTokenizer
 from dovetail_models_text.bert.tokenization import BertTokenizer
 from dovetail_models_text.cohere.tokenization import CohereTokenizerFast
 from dovetail_models_text.gemma.tokenization import GemmaTokenizer
 from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer
 from dovetail_models_text.gpt_neox.tokenization import GPTNeoXTokenizerFast
 from dovetail_models_text.llama.tokenization import LlamaTokenizer
+from dovetail_models_text.mbart.tokenization import MBartTokenizer
+from dovetail_models_text.pegasus.tokenization import PegasusTokenizer
 from dovetail_models_text.qwen2.tokenization import Qwen2Tokenizer
 from dovetail_models_text.t5.tokenization import T5Tokenizer
 
@@ -29,6 +32,7 @@ def path(name: str) -> str:
 
 
 SPECIAL = ("unk_token", "bos_token", "eos_token", "pad_token")
+FRAME = (*SPECIAL, "sep_token", "cls_token")
 TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
     "bert": lambda: BertTokenizer(path("vocab.txt")),
     "bert-cased": lambda: BertTokenizer(
@@ -55,6 +59,11 @@ TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
         tokenizer_object=GPT2Tokenizer(path("vocab.json"), path("merges.txt")).backend_tokenizer,
         **dict.fromkeys(SPECIAL, "<|endoftext|>"),
     ),
+    "bart": lambda: BartTokenizer(
+        path("vocab.json"), path("merges.txt"), **dict.fromkeys(FRAME, "<|endoftext|>")
+    ),
+    "mbart": lambda: MBartTokenizer(path("unigram.model"), src_lang="ro_RO"),
+    "pegasus": lambda: PegasusTokenizer(path("pegasus.model"), offset=8),
     "gemma": lambda: GemmaTokenizer(path("gemma.model")),
     "qwen2": lambda: Qwen2Tokenizer(path("vocab.json"), path("merges.txt")),
     "llama": lambda: LlamaTokenizer(path("bpe.model"), pad_token="</s>", add_prefix_space=True),
