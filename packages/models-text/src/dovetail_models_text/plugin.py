@@ -442,6 +442,7 @@ def dovetail_converters() -> list[ConverterDeclaration]:
         _layout("opt/metaseq", "METASEQ", "metaseq's restored.pt"),
         _layout("opt/metaseq-fused", "FUSED", "metaseq's restored.pt with fused projections"),
         _layout("pegasus/tensorflow", "TENSORFLOW", "Google's TensorFlow checkpoint"),
+        _layout("recurrent_gemma/griffin", "GRIFFIN", "Google's PyTorch release, one .pt"),
         _layout("rwkv/blinkdl", "BLINKDL", "BlinkDL's .pth"),
         _layout("t5/mesh", "MESH", "Google's Mesh TensorFlow checkpoint"),
     ]
