@@ -162,6 +162,7 @@ from dovetail.declarations import QuantizerDeclaration as QuantizerDeclaration
 from dovetail.declarations import StrategyDeclaration as StrategyDeclaration
 from dovetail.declarations import ToolDeclaration as ToolDeclaration
 from dovetail.declarations import family as family
+from dovetail.generation import AlternatingCodebooksLogitsProcessor as AlternatingCodebooksLogitsProcessor
 from dovetail.generation import AsyncTextIteratorStreamer as AsyncTextIteratorStreamer
 from dovetail.generation import BaseStreamer as BaseStreamer
 from dovetail.generation import BeamScorer as BeamScorer
@@ -215,6 +216,7 @@ from dovetail.generation import UnbatchedClassifierFreeGuidanceLogitsProcessor a
 from dovetail.generation import WatermarkDetector as WatermarkDetector
 from dovetail.generation import WatermarkLogitsProcessor as WatermarkLogitsProcessor
 from dovetail.generation import WatermarkingConfig as WatermarkingConfig
+from dovetail.generation import WhisperTimeStampLogitsProcessor as WhisperTimeStampLogitsProcessor
 from dovetail.hookspecs import hookimpl as hookimpl
 from dovetail.hub import PushToHubMixin as PushToHubMixin
 from dovetail.layers.projections import Conv1D as Conv1D
@@ -492,6 +494,7 @@ from dovetail_models_text.t5.tokenization import T5Tokenizer as T5TokenizerFast
 
 __all__ = [
     "AddedToken",
+    "AlternatingCodebooksLogitsProcessor",
     "AsyncTextIteratorStreamer",
     "AttentionDeclaration",
     "AutoBackbone",
@@ -693,6 +696,7 @@ __all__ = [
     "WatermarkDetector",
     "WatermarkLogitsProcessor",
     "WatermarkingConfig",
+    "WhisperTimeStampLogitsProcessor",
     "convert_checkpoint",
     "convert_slow_tokenizer",
     "family",

@@ -175,6 +175,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "family",
     ),
     "generation": (
+        "AlternatingCodebooksLogitsProcessor",
         "AsyncTextIteratorStreamer",
         "BaseStreamer",
         "BeamScorer",
@@ -228,6 +229,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "WatermarkDetector",
         "WatermarkLogitsProcessor",
         "WatermarkingConfig",
+        "WhisperTimeStampLogitsProcessor",
     ),
     "hookspecs": ("hookimpl",),
     "hub": ("PushToHubMixin",),
