@@ -19,11 +19,16 @@ from dovetail.caches.base import Cache, CacheLayer, KeyValue
 from dovetail.errors import GenerationError
 
 
-class PagePool:
-    """Which of `pages` numbered pages are free."""
+ROOM = 1024
+"""Positions that are left free behind a text, so that its pages stay neighbours."""
 
-    def __init__(self, pages: int) -> None:
-        self.pages = pages
+
+class PagePool:
+    """Which of `pages` numbered pages are free; behind a text up to `room` are left for it to grow,
+    as long as there are others."""
+
+    def __init__(self, pages: int, room: int = 4) -> None:
+        self.pages, self.room = pages, room
         self._free = set(range(pages))
 
     @property
@@ -54,13 +59,17 @@ class PagePool:
         self._free.update(pages)
 
     def _opening(self, count: int) -> int:
-        """Where `count` pages begin: in the middle of the longest free run, so that the text before
-        it can grow as well."""
+        """Where `count` pages begin: in the first free run with room for them and for those before
+        and after them to grow, else in the longest.
+
+        The first and not any, so that memory which was never touched stays so.
+        """
         ordered = sorted(self._free)
         breaks = [0, *(i for i, (a, b) in enumerate(pairwise(ordered), 1) if b > a + 1)]
-        sizes = [end - start for start, end in pairwise([*breaks, len(ordered)])]
-        longest = max(range(len(sizes)), key=sizes.__getitem__)
-        return ordered[breaks[longest] + max(sizes[longest] - count, 0) // 2]
+        runs = [(ordered[i], j - i) for i, j in pairwise([*breaks, len(ordered)])]
+        roomy = (run for run in runs if run[1] >= count + 2 * self.room)
+        start, size = next(roomy, None) or max(runs, key=lambda run: run[1])
+        return start + min(self.room if start else 0, max(size - count, 0) // 2)
 
 
 class Span:
@@ -128,7 +137,7 @@ class PagedCache(Cache):
     def __init__(self, windows: Sequence[int | None], pages: int, page_size: int) -> None:
         super().__init__([PagedLayer(pages * page_size) for _ in windows])
         self.windows, self.page_size = list(windows), page_size
-        self.pool = PagePool(pages)
+        self.pool = PagePool(pages, -(-ROOM // page_size))
         self.tables: dict[Hashable, list[int]] = {}
         self.spans: list[Span] = []
         self._slots = torch.empty(0, dtype=torch.long)
