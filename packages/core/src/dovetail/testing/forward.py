@@ -12,6 +12,8 @@ from dovetail.caches import recurrent_layers
 from dovetail.testing.subject import BATCH, LENGTH, Subject, accepts, expect, expect_close
 
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer")
+HALF_PRECISION = {torch.bfloat16: 0.1, torch.float16: 0.02}
+"""How far, of what there is, results in few digits may be off."""
 PER_TOKEN = {"last_hidden_state", "logits", "start_logits", "end_logits", "prediction_logits"}
 
 
@@ -137,14 +139,15 @@ class ForwardTests(Subject):
                 output = self.run(model, given)[0]
                 expect_close(output, self.run(reference, given)[0], name, self.tolerance)
 
-    def test_bfloat16_runs_and_stays_near(self, model_class: Any) -> None:
+    def test_half_precision_runs_and_stays_near(self, model_class: Any) -> None:
         model = self.build(model_class)
         inputs = self.inputs(model_class, model.config)
         expected = self.run(model, inputs)[0]
-        output = self.run(model.to(torch.bfloat16), inputs)[0]
-        expect(output.dtype == torch.bfloat16, f"the output is {output.dtype}")
-        apart = (output.float() - expected).pow(2).mean().sqrt() / expected.pow(2).mean().sqrt()
-        expect(apart.item() < 0.1, f"bfloat16 is off by {apart.item():.1%}")
+        for dtype, bound in HALF_PRECISION.items():
+            output = self.run(self.build(model_class).to(dtype), inputs)[0]
+            expect(output.dtype == dtype, f"the output of a {dtype} model is {output.dtype}")
+            apart = (output.float() - expected).pow(2).mean() / expected.pow(2).mean()
+            expect(apart.item() < bound**2, f"{dtype} is off by {apart.item() ** 0.5:.1%}")
 
 
 def pad(inputs: Mapping[str, Any], count: int, left: bool, model: Any) -> dict[str, Any]:
