@@ -219,6 +219,8 @@ from dovetail.generation import WatermarkingConfig as WatermarkingConfig
 from dovetail.generation import WhisperTimeStampLogitsProcessor as WhisperTimeStampLogitsProcessor
 from dovetail.hookspecs import hookimpl as hookimpl
 from dovetail.hub import PushToHubMixin as PushToHubMixin
+from dovetail.integrations.executorch import TorchExportableModuleWithStaticCache as TorchExportableModuleWithStaticCache
+from dovetail.integrations.executorch import convert_and_export_with_cache as convert_and_export_with_cache
 from dovetail.layers.projections import Conv1D as Conv1D
 from dovetail.modeling import PreTrainedModel as PreTrainedModel
 from dovetail.pipelines import CsvPipelineDataFormat as CsvPipelineDataFormat
@@ -690,6 +692,7 @@ __all__ = [
     "ToolDeclaration",
     "TopKLogitsWarper",
     "TopPLogitsWarper",
+    "TorchExportableModuleWithStaticCache",
     "TypicalLogitsWarper",
     "UnbatchedClassifierFreeGuidanceLogitsProcessor",
     "WEIGHTS_NAME",
@@ -697,6 +700,7 @@ __all__ = [
     "WatermarkLogitsProcessor",
     "WatermarkingConfig",
     "WhisperTimeStampLogitsProcessor",
+    "convert_and_export_with_cache",
     "convert_checkpoint",
     "convert_slow_tokenizer",
     "family",

@@ -233,6 +233,10 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "hookspecs": ("hookimpl",),
     "hub": ("PushToHubMixin",),
+    "integrations.executorch": (
+        "TorchExportableModuleWithStaticCache",
+        "convert_and_export_with_cache",
+    ),
     "layers.projections": ("Conv1D",),
     "modeling": ("PreTrainedModel",),
     "pipelines": (
