@@ -30,6 +30,7 @@ from dovetail.generation.processors.table import ProcessorRequest, make_processo
 from dovetail.generation.rules import refuse_unavailable
 from dovetail.generation.stopping import StoppingCriteria, StoppingCriteriaList
 from dovetail.generation.strategies import choose
+from dovetail.generation.strategies.custom import repository_loop
 from dovetail.generation.streamers import BaseStreamer
 from dovetail.generation.tokens import TokenBuffer
 from dovetail.generation.transitions import transition_scores
@@ -67,15 +68,18 @@ class GenerationMixin(ContinuousMixin):
         streamer: BaseStreamer | None = None,
         negative_prompt_ids: Tensor | None = None,
         negative_prompt_attention_mask: Tensor | None = None,
-        custom_generate: str | None = None,
+        custom_generate: str | Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Continue prompts, or decode what an encoder read.
 
         `inputs` are token ids (B, T), or whatever the model's (encoder's) main input is; `kwargs`
         are settings, which override `generation_config`, which in turn overrides the model's own,
-        and further inputs of the model. `tokenizer` is needed for ``stop_strings``.
-        `custom_generate` names a registered strategy; otherwise the settings choose one.
+        and further inputs of the model. `tokenizer` is needed for ``stop_strings``,
+        ``token_healing`` and texts of a given form.
+        `custom_generate` names a registered strategy, or is a function that takes the place of one,
+        or a folder or repository with ``custom_generate/generate.py``, whose code is run with
+        ``trust_remote_code=True`` alone; otherwise the settings choose a strategy.
 
         Returns token ids (B * num_return_sequences, T'), prompts included unless an encoder read
         them, or with ``return_dict_in_generate`` one of the outputs of
@@ -84,6 +88,21 @@ class GenerationMixin(ContinuousMixin):
         Raises `GenerationError`, before the model runs, for settings and inputs that cannot be.
         """
         self._check_can_generate()
+        if (loop := repository_loop(custom_generate, kwargs)) is not None:
+            return loop(
+                self,
+                inputs=inputs,
+                generation_config=generation_config,
+                logits_processor=logits_processor,
+                stopping_criteria=stopping_criteria,
+                prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
+                synced_gpus=synced_gpus,
+                assistant_model=assistant_model,
+                streamer=streamer,
+                negative_prompt_ids=negative_prompt_ids,
+                negative_prompt_attention_mask=negative_prompt_attention_mask,
+                **kwargs,
+            )
         tokenizer = kwargs.pop("tokenizer", None)
         arguments = {
             "assistant_model": assistant_model,

@@ -8,7 +8,7 @@ plugin's stand beside the built-in ones.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -80,12 +80,18 @@ class Strategy(ABC):
 
 
 def choose(
-    config: GenerationConfig, arguments: Mapping[str, Any], name: str | None = None
+    config: GenerationConfig,
+    arguments: Mapping[str, Any],
+    name: str | Callable[..., Any] | None = None,
 ) -> Strategy:
-    """The strategy called `name`, or the one that settings and `arguments` ask for.
+    """The strategy called `name`, a function as one, or what settings and `arguments` ask for.
 
     Raises `GenerationError` when nobody provides it.
     """
+    if callable(name):
+        from dovetail.generation.strategies.custom import CustomLoop
+
+        return CustomLoop(name)
     wanted = name or config.get_generation_mode(arguments.get("assistant_model")).value
     try:
         return registry.strategies().load(wanted)()
