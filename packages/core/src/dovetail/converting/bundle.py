@@ -57,6 +57,8 @@ class BundleTensor(LazyTensor):
 
     def get(self) -> Tensor:
         """The tensor in memory of its own."""
+        if not prod(self.shape):
+            return torch.empty(self.shape, dtype=self.dtype)
         size = prod(self.shape) * self.dtype.itemsize
         data = np.fromfile(self.path, np.uint8, count=size, offset=self.offset)
         return torch.from_numpy(data).view(self.dtype).reshape(self.shape)

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from dovetail import registry
 from dovetail.converting.layout import Layout
-from dovetail.converting.storage import Original, Source, Storage
+from dovetail.converting.storage import Original, OtherLayoutError, Source, Storage
 from dovetail.errors import CheckpointError, UnknownNameError
+
+SHOWN = 5
 
 
 class Candidate(NamedTuple):
@@ -73,7 +75,8 @@ def choose(source: Source, among: Sequence[Candidate]) -> tuple[Candidate, Origi
             "model_type= and layout=."
         )
     failures = [content for _, content in opened if isinstance(content, CheckpointError)]
-    if failures:
+    failures.sort(key=lambda failure: isinstance(failure, OtherLayoutError))
+    if failures and (len(among) == 1 or not isinstance(failures[0], OtherLayoutError)):
         raise failures[0]
     raise CheckpointError(_unknown(source, among, opened))
 
@@ -92,11 +95,11 @@ def _unknown(
 ) -> str:
     known = ", ".join(map(str, among))
     contents = [content for _, content in opened if isinstance(content, Original)]
-    if not contents:
-        return f"{source} holds no files of a known layout. Known are: {known}."
-    held = ", ".join(list(contents[0].tensors)[:5])
+    held = "no files of one"
+    if contents:
+        held = f"tensors such as {', '.join(list(contents[0].tensors)[:SHOWN])}"
     return (
-        f"{source} is of no known layout: it holds tensors such as {held}. Known are: {known}. "
-        "A checkpoint that is in the Hub's layout already is converted back with to_original=True "
+        f"{source} is of no known layout: it holds {held}. Known are: {known}. A checkpoint that "
+        "is in the Hub's layout already is converted to an original with to_original=True "
         "(--to-original)."
     )

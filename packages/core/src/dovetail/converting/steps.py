@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dovetail.errors import MismatchError
+from dovetail.errors import ConfigError, MismatchError
 from dovetail.mapping import Step, Tensors, match
 from dovetail.weights import DerivedTensor, LazyTensor, MemoryTensor
 
@@ -39,6 +39,11 @@ class Renames(Step):
     table: Mapping[str, str]
     width: int = 0
     first: int = 0
+
+    def __post_init__(self) -> None:
+        for pair in self.table.items():
+            if len({tuple(WILDCARDS.findall(name)) for name in pair}) > 1:
+                raise ConfigError(f"Renames: {pair[0]!r} and {pair[1]!r} have other wildcards.")
 
     def load(self, tensors: Tensors, config: Any) -> Tensors:
         """Give each tensor the Hub's name."""
@@ -254,8 +259,8 @@ class Pad(OneByOne):
         length = tensor.shape[self.dim] - self.count
         if tensor.get().narrow(self.dim, length, self.count).ne(self.value).any():
             raise MismatchError(
-                f"{tensor.origin}: the last {self.count} of {name!r} along dimension {self.dim} are "
-                f"not {self.value}, and the original layout has no place for them."
+                f"{tensor.origin}: the last {self.count} of {name!r} along dimension {self.dim} "
+                f"are not {self.value}, and the original layout has no place for them."
             )
         shape = self._with_length(tensor.shape, length)
         return DerivedTensor([tensor], shape, lambda parts: parts[0].narrow(self.dim, 0, length))

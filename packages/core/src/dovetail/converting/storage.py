@@ -34,6 +34,11 @@ from dovetail.weights import (
     unpickled,
 )
 
+
+class OtherLayoutError(CheckpointError):
+    """A file that is intact and of another layout."""
+
+
 Settings = dict[str, Any]
 Keys = tuple[str, ...]
 LISTED = 5
@@ -183,11 +188,11 @@ class TorchFiles(Storage):
         state = _under(content, self.state)
         if not isinstance(state, Mapping):
             where = ".".join(self.state) or "its top level"
-            raise CheckpointError(f"{path} holds no tensors by name under {where}.")
+            raise OtherLayoutError(f"{path} holds no tensors by name under {where}.")
         odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
         if odd or not state:
             what = f"{odd[0]!r} is a {type(state[odd[0]]).__name__}" if odd else "it is empty"
-            raise CheckpointError(f"{path} is not of this layout: {what}, where tensors belong.")
+            raise OtherLayoutError(f"{path} is not of this layout: {what}, where tensors belong.")
         found = (_under(content, keys) for keys in self.settings)
         settings: Settings = next((value for value in found if value is not None), {})
         tensors: Tensors = {name: MemoryTensor(value, str(path)) for name, value in state.items()}
