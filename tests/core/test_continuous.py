@@ -66,7 +66,7 @@ def manager(model: Any, batching: dict[str, Any] | None = None, **given: Any) ->
 
 
 def free_pages(served: ContinuousBatchingManager) -> int:
-    return served._engine.cache.pool.free
+    return served.cache.pool.free
 
 
 class Fails(LogitsProcessor):
@@ -270,7 +270,7 @@ def test_results_are_iterated_over_until_the_manager_has_stopped(
 
 def test_a_manager_can_start_again(model: Any, expected: list[list[int]]):
     served = model.init_continuous_batching(settings(), workload_hints=WorkloadHints(11, NEW, 5))
-    assert served._engine.cache.pool.pages == 5
+    assert served.cache.pool.pages == 5
     name = served.add_request(PROMPTS[0])  # waits for the start
     for _ in range(2):
         served.start()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
+from dovetail.caches import PagedCache
 from dovetail.errors import GenerationError
 from dovetail.generation.configuration import GenerationConfig
 from dovetail.generation.continuous.configuration import ContinuousBatchingConfig, WorkloadHints
@@ -53,6 +54,11 @@ class ContinuousBatchingManager:
         self._passing = threading.Lock()  # held while the model runs
         self._stopping = self._paused = self._hard = False
         self._failure: BaseException | None = None
+
+    @property
+    def cache(self) -> PagedCache | None:
+        """The pages that requests share; None once they were left to the next session."""
+        return None if self._engine is None else self._engine.cache
 
     # Life
 
@@ -147,6 +153,7 @@ class ContinuousBatchingManager:
     ) -> str:
         """Queue a prompt; returns the name of the request.
 
+        Further texts of ``num_return_sequences`` are requests called ``name__child#0`` and so on.
         `streaming` gives a result after each token. The further arguments are settings of this
         request alone: any of `GenerationConfig`, and as in ``generate`` `logits_processor`,
         `stopping_criteria`, `prefix_allowed_tokens_fn` and `tokenizer` (for ``stop_strings``). A
