@@ -18,6 +18,18 @@ from typing import Any
 
 Figures = dict[str, float]
 PROMPT, NEW = 16, 25
+SHAPE = {
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "num_key_value_heads", "max_position_embeddings", "rms_norm_eps",
+}  # fmt: skip
+SMALL = {
+    "hidden_size": 192,
+    "intermediate_size": 512,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 3,
+}
+"""The shape of a draft model of 21M parameters, in place of the decoder's of 135M."""
 
 
 def seconds(action: Callable[[], Any]) -> float:
@@ -214,12 +226,70 @@ def prepare_continuous(library: str, folder: Path) -> Callable[[], Figures]:
     return measure
 
 
+def reciting(library: str, settings: dict[str, Any], period: int, slips: int = 0) -> Any:
+    """A Llama that goes round in a circle of `period` tokens, or slips at each `slips`-th of them.
+
+    The layers do all their work, but their last matrices are zero: so the next token follows from
+    the last one alone, through an output layer that knows it.
+    """
+    import torch
+
+    module = importlib.import_module(library)
+    torch.manual_seed(0)
+    model = module.LlamaForCausalLM(module.LlamaConfig(**settings, tie_word_embeddings=False))
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        table = model.model.embed_tokens.weight.normal_()
+        head = model.lm_head.weight.zero_()
+        for token in range(1, period + 1):
+            slipped = slips and token % slips == 0
+            head[period + 1 if slipped else token % period + 1] += table[token]
+    return model.eval()
+
+
+def prepare_speculation(library: str, folder: Path) -> Callable[[], Figures]:
+    """Greedy decoding of a text that repeats itself after 48 tokens: plainly, by prompt lookup, and
+    with a draft model that is wrong at every tenth token."""
+    import torch
+    from fixtures import DECODER
+
+    shape = {key: DECODER[key] for key in DECODER.keys() & SHAPE}
+    model = reciting(library, shape, 48)
+    draft = reciting(library, shape | SMALL, 48, slips=10)
+    prompt = (torch.arange(96) % 48 + 1)[None]
+    ways: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "lookup": {"prompt_lookup_num_tokens": 10},
+        "draft": {"assistant_model": draft},
+    }
+    options = {"max_new_tokens": 64, "do_sample": False, "pad_token_id": 0, "eos_token_id": 0}
+    options["attention_mask"] = torch.ones_like(prompt)
+
+    def measure() -> Figures:
+        figures: Figures = {}
+        for name, way in ways.items():
+            used = time.process_time()
+            figures[f"{name}_ms"] = (
+                seconds(partial(model.generate, prompt, **options, **way)) / 0.064
+            )
+            figures[f"{name}_cpu_ms"] = (time.process_time() - used) / 0.064
+        return figures
+
+    texts = [model.generate(prompt, **options, **way).tolist() for way in ways.values()]
+    if texts != texts[:1] * len(texts):
+        raise SystemExit("assistance changed the text")
+    return measure
+
+
 BENCHMARKS: dict[str, Callable[[str, Path], Callable[[], Figures]]] = {
     "import": prepare_import,
     "auto": prepare_auto,
     "load": prepare_load,
     "generate": prepare_generate,
     "continuous": prepare_continuous,
+    "speculation": prepare_speculation,
     "tokenize": prepare_tokenize,
     "pipeline": prepare_pipeline,
 }
