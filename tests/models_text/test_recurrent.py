@@ -157,6 +157,12 @@ def test_padding_changes_nothing(family, left):
     assert same(logits[mask.bool()], family.whole.flatten(0, 1))
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (2, LENGTH), (3, 1, LENGTH, LENGTH)])
+def test_masks_that_do_not_fit_are_refused(family, shape):
+    with pytest.raises(ValueError, match=r"attention_mask of shape .* give \(batch, length\)"):
+        family.model(family.ids, attention_mask=torch.ones(shape, dtype=torch.long))
+
+
 def test_a_ragged_batch_reads_on_as_each_text_alone(family):
     lengths = [9, 4, 1]
     mask = torch.tensor([[0] * (9 - length) + [1] * length for length in lengths])

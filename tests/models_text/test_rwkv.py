@@ -92,6 +92,10 @@ def test_states_that_cannot_be_are_refused():
     state = model(IDS, use_cache=True).state
     with pytest.raises(ValueError, match="4 items and must have 5"):
         model(IDS, state=list(state)[:4])
+    with pytest.raises(ValueError, match=r"\(2, 32, 3\) .* \(1, 32, 3\)"):
+        model(IDS[:1], state=state)
+    with pytest.raises(ValueError, match=r"\(2, 32, 3\) .* \(2, 32, 2\)"):
+        build(num_hidden_layers=2)(IDS, state=list(state))
     for run in (model, model.generate):
         with pytest.raises(ValueError, match="the same"):
             run(IDS, state=state, past_key_values=state)

@@ -169,10 +169,18 @@ def text_positions(hidden_states: Tensor, attention_mask: Tensor | None) -> Tens
 
     `attention_mask` (B, S) may begin with what a cache holds.
     """
+    shape = hidden_states.shape[:2]
     if attention_mask is not None and attention_mask.dim() != 2:
         raise ValueError(
             f"attention_mask of shape {tuple(attention_mask.shape)}: the model has recurrent "
             "layers, from which single keys cannot be hidden; give (batch, length)"
+        )
+    if attention_mask is not None and not (
+        len(attention_mask) == shape[0] and attention_mask.shape[1] >= shape[1]
+    ):
+        raise ValueError(
+            f"attention_mask of shape {tuple(attention_mask.shape)} for a text of {tuple(shape)}: "
+            "give (batch, length), with what a cache holds in front"
         )
     return _padding(attention_mask, hidden_states.shape[1])
 

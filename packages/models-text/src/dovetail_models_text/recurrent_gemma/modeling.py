@@ -127,8 +127,7 @@ class RecurrentGemmaRecurrentBlock(nn.Module):
         window, state = (
             (None, None) if memory is None else map(memory.get, ("window", "recurrence"))
         )
-        packed = bool((positions[:, 1:] == 0).any())
-        x, window = self.conv_1d(x, window, positions if packed else None)
+        x, window = self.conv_1d(x, window, positions)
         x, state = self.rg_lru(x, positions, text, state)
         if memory is not None:
             memory.put(x.shape[1], window=window, recurrence=state)
