@@ -30,6 +30,7 @@ def produce_generation() -> None:
     importlib.import_module("generation").main(folder)
     importlib.import_module("generation_names").main(folder)
     importlib.import_module("generation_models").main(folder / "models", [])
+    importlib.import_module("generation_text").main(folder / "text.json")
 
 
 THEMES: dict[str, Callable[[], Any]] = {

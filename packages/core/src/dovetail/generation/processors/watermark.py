@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from math import pi
 from typing import Any
 
 import torch
@@ -155,9 +154,7 @@ class WatermarkDetector:
         prediction = z_score > z_threshold
         if not return_dict:
             return prediction
-        # The normal distribution, within 0.3 % (Polya's approximation).
-        tail = z_score.sign() * (1 - (-2 * z_score.square() / pi).exp()).sqrt()
-        p_value = 1 - 0.5 * (1 + tail)
+        p_value = torch.special.ndtr(-z_score)
         return WatermarkDetectorOutput(
             scored, green, green / scored, z_score, p_value, prediction, 1 - p_value
         )
