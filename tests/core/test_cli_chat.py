@@ -51,7 +51,7 @@ class Echo:
     def decode(self, ids, **options):
         return "".join(map(chr, ids))
 
-    def generate(self, input_ids, streamer, **settings):
+    def generate(self, input_ids, streamer, tokenizer, **settings):
         self.settings.append(settings)
         streamer.put(input_ids)
         if self.decode(input_ids[0].tolist()) == "fail":

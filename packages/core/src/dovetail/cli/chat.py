@@ -103,7 +103,8 @@ class Conversation:
         speaker = Speaker(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         # Some tokenizers add token types, which no decoder takes.
         fed = {name: inputs[name].to(self.model.device) for name in FED if name in inputs}
-        self.model.generate(**fed, **self.settings, streamer=speaker)
+        given = {"tokenizer": self.tokenizer, **self.settings}
+        self.model.generate(**fed, **given, streamer=speaker)
 
 
 def obey(conversation: Conversation, line: str) -> bool:

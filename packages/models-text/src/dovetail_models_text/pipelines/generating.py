@@ -20,8 +20,7 @@ def given(**parameters: Any) -> dict[str, Any]:
 
 def generated(pipe: Pipeline, batch: int, **kwargs: Any) -> Tensor:
     """What the model generates for `batch` prompts: ids (batch, sequences per prompt, T)."""
-    if kwargs.get("stop_strings") is not None:
-        kwargs.setdefault("tokenizer", pipe.tokenizer)
+    kwargs.setdefault("tokenizer", pipe.tokenizer)  # stop strings, schemas and their like need it
     output = pipe.model.generate(**kwargs)
     sequences: Tensor = output if isinstance(output, Tensor) else output["sequences"]
     return sequences.unflatten(0, (batch, -1))
