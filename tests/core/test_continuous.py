@@ -254,6 +254,14 @@ def test_a_cancelled_request_frees_its_pages_and_is_heard_of_no_more(model: Any)
     assert free_pages(served) == 32
 
 
+def test_a_request_that_failed_at_once_can_be_cancelled(model: Any):
+    served = model.init_continuous_batching(settings())
+    served.cancel_request(served.add_request([]))
+    with served:
+        name = served.add_request(PROMPTS[0])
+        assert served.get_result(timeout=PATIENCE).request_id == name
+
+
 def test_results_are_iterated_over_until_the_manager_has_stopped(
     model: Any, expected: list[list[int]]
 ):
@@ -404,6 +412,7 @@ def test_a_manager_that_works_longer_than_it_may_is_logged(
         ({"penalty_alpha": 0.5, "top_k": 4}, "penalty_alpha=0.5"),
         ({"prompt_lookup_num_tokens": 3}, "prompt_lookup_num_tokens=3"),
         ({"dola_layers": "low"}, "dola_layers"),
+        ({"token_healing": True}, "token_healing=True"),
         ({"guidance_scale": 2.0}, "guidance_scale=2.0"),
         ({"output_scores": True, "return_dict_in_generate": True}, "output_scores=True"),
         ({"max_new_token": 3}, "max_new_token.*max_new_tokens"),

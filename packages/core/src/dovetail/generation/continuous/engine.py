@@ -79,6 +79,7 @@ class Engine:
 
     def cancel(self, request_id: str) -> None:
         """Forget a request, finished or not, and free its pages."""
+        self._outputs = [output for output in self._outputs if output.request_id != request_id]
         if (request := self.scheduler.find(request_id)) is not None:
             self.scheduler.remove(request)
 

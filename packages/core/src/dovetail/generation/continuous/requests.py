@@ -32,6 +32,8 @@ ALONE: Mapping[str, tuple[Any, ...]] = {
     "penalty_alpha": (None, 0, 0.0),
     "dola_layers": (None,),
     "prompt_lookup_num_tokens": (None,),
+    "assistant_early_exit": (None,),
+    "token_healing": (False, None),
     "guidance_scale": (None, 1, 1.0),
     **dict.fromkeys(EXTRA_OUTPUTS, (False, None)),
 }
