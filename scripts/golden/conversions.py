@@ -487,6 +487,80 @@ def _gpt_neo() -> dict[str, Any]:
     return _bundle_case("model.ckpt", tensors, settings={"config.json": sizes})
 
 
+GARDEN_ENDING = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def _garden(attention_output: str) -> Shapes:
+    layer: Shapes = {
+        f"{attention_output}/kernel": [H, D // H, D],
+        f"{attention_output}/bias": [D],
+        "_intermediate_dense/kernel": [D, F],
+        "_intermediate_dense/bias": [F],
+        "_output_dense/kernel": [F, D],
+        "_output_dense/bias": [D],
+    }
+    for name in ("query", "key", "value"):
+        layer[f"_attention_layer/_{name}_dense/kernel"] = [D, H, D // H]
+        layer[f"_attention_layer/_{name}_dense/bias"] = [H, D // H]
+    for name in ("_attention_layer_norm", "_output_layer_norm"):
+        layer |= {f"{name}/{part}": [D] for part in ("gamma", "beta")}
+    return layer
+
+
+def _objects(tensors: Shapes) -> dict[str, Any]:
+    named = {f"{name}{GARDEN_ENDING}": shape for name, shape in tensors.items()}
+    return _bundle_case("bert_model.ckpt", named, settings={"bert_config.json": BERT_SIZES})
+
+
+def _keras() -> dict[str, Any]:
+    part = "model/layer_with_weights-"
+    tensors: Shapes = {f"{part}{n}/embeddings": [size, D] for n, size in enumerate((V, 40, 2))}
+    tensors |= {f"{part}3/gamma": [D], f"{part}3/beta": [D],
+                f"{part}{L + 4}/kernel": [D, D], f"{part}{L + 4}/bias": [D]}  # fmt: skip
+    for n in range(L):
+        layer = _garden("_attention_output_dense")
+        tensors |= {f"{part}{n + 4}/{name}": shape for name, shape in layer.items()}
+    return _objects(tensors)
+
+
+def _token_dropping() -> dict[str, Any]:
+    # The reference reads the embeddings from the head, where TensorFlow has them once more.
+    tensors: Shapes = {
+        "masked_lm/embedding_table": [V, D],
+        "encoder/_position_embedding_layer/embeddings": [40, D],
+        "encoder/_type_embedding_layer/embeddings": [2, D],
+        "encoder/_embedding_norm_layer/gamma": [D],
+        "encoder/_embedding_norm_layer/beta": [D],
+        "encoder/_pooler_layer/kernel": [D, D],
+        "encoder/_pooler_layer/bias": [D],
+        "masked_lm/dense/kernel": [D, D],
+        "masked_lm/dense/bias": [D],
+        "masked_lm/layer_norm/gamma": [D],
+        "masked_lm/layer_norm/beta": [D],
+    }
+    for n in range(L):
+        layer = _garden("_attention_layer/_output_dense")
+        here = f"encoder/_transformer_layers/{n}"
+        tensors |= {f"{here}/{name}": shape for name, shape in layer.items()}
+    return _objects(tensors)
+
+
+def _run_keras(source: Path, target: Path) -> State:
+    from transformers import BertConfig, BertModel
+
+    module = _module("bert.convert_bert_original_tf2_checkpoint_to_pytorch")
+    model = BertModel(BertConfig(**BERT_SIZES))
+    module.load_tf2_weights_in_bert(model, str(source / "bert_model.ckpt"), model.config)
+    return model.state_dict()
+
+
+def _run_token_dropping(source: Path, target: Path) -> State:
+    module = _module("bert.convert_bert_token_dropping_original_tf2_checkpoint_to_pytorch")
+    config = str(source / "bert_config.json")
+    module.convert_checkpoint_to_pytorch(str(source / "bert_model.ckpt"), config, str(target))
+    return _read(target)
+
+
 Case = tuple[Callable[[], dict[str, Any]], Callable[[Path, Path], State]]
 
 TORCH: dict[str, Case] = {
@@ -517,6 +591,8 @@ TORCH: dict[str, Case] = {
 }
 TENSORFLOW: dict[str, Case] = {
     "bert/tensorflow": (_bert, _run_tensorflow("BertForPreTraining", **BERT_SIZES)),
+    "bert/keras": (_keras, _run_keras),
+    "bert/token-dropping": (_token_dropping, _run_token_dropping),
     "gpt2/openai": (_gpt2, _run_tensorflow("GPT2Model", "transformer.", **GPT2_SIZES)),
     "gpt_neo/mesh": (_gpt_neo, _run_tensorflow("GPTNeoForCausalLM", **NEO_SIZES)),
     "t5/mesh": (_t5, _run_tensorflow("T5ForConditionalGeneration", **T5_SIZES)),

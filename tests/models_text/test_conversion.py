@@ -38,6 +38,7 @@ DECODER = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 64,
 }
+BERT = {key: DECODER[key] for key in DECODER if key != "num_key_value_heads"}
 NARROW = {"head_dim": 16}
 T5 = {"vocab_size": 96, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
 STATES = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2}
@@ -60,11 +61,9 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         SEQ2SEQ | {"eos_token_id": 7},
         {"eos_token_id": 7},
     ),
-    "bert/tensorflow": (
-        "BertForPreTraining",
-        {key: DECODER[key] for key in DECODER if key != "num_key_value_heads"},
-        {},
-    ),
+    "bert/keras": ("BertModel", BERT, {}),
+    "bert/tensorflow": ("BertForPreTraining", BERT, {}),
+    "bert/token-dropping": ("BertForMaskedLM", BERT, {}),
     "bloom/megatron": (
         "BloomForCausalLM",
         {"vocab_size": 96, "hidden_size": 32, "n_layer": 2, "n_head": 4},

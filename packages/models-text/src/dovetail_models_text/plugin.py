@@ -419,6 +419,8 @@ def dovetail_converters() -> list[ConverterDeclaration]:
     return [
         _layout("bart/fairseq", "FAIRSEQ", "fairseq's model.pt"),
         _layout("bart/fairseq-mnli", "MNLI", "fairseq's model.pt, with a head for MNLI"),
+        _layout("bert/keras", "KERAS", "TensorFlow Model Garden's checkpoint of the encoder"),
+        _layout("bert/token-dropping", "TOKEN_DROPPING", "TensorFlow Model Garden's checkpoint"),
         _layout("bert/tensorflow", "TENSORFLOW", "Google's TensorFlow checkpoint"),
         _layout("bloom/megatron", "MEGATRON", "Megatron-DeepSpeed's layer_NN-model_RR files"),
         _layout("falcon/refinedweb", "REFINED_WEB", "the Hub's files with a RefinedWeb config"),

@@ -20,6 +20,7 @@ from dovetail.errors import CheckpointError
 from dovetail.weights import LazyTensor, check_archive
 
 INDEX = ".index"
+OBJECT_ENDING = "/.ATTRIBUTES/VARIABLE_VALUE"
 SETTING = re.compile(r"^([\w.-]+):\s*(.*)$")
 ITEM = re.compile(r"^\s*-\s+(.*)$")
 WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": None}
@@ -29,10 +30,13 @@ WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": Non
 class TensorFlowFiles(Storage):
     """A checkpoint of TensorFlow. In names the slashes stand as dots, which TensorFlow has not.
 
-    `name` is the prefix of the files that are written.
+    `name` is the prefix of the files that are written. With `objects` the names are those of
+    ``tf.train.Checkpoint`` (TensorFlow 2), whose common ending is left out; what it writes is found
+    by such names alone, for the graph of its objects is not made.
     """
 
     name: str = "model.ckpt"
+    objects: bool = False
 
     def find(self, source: Source) -> list[Path]:
         """The indices; of several checkpoints in a folder the last by step."""
@@ -40,12 +44,21 @@ class TensorFlowFiles(Storage):
 
     def read_tensors(self, source: Source) -> Original:
         """The variables."""
+        ending = OBJECT_ENDING if self.objects else ""
         tensors = read_bundle(self.find(source)[0])
-        return Original({name.replace("/", "."): tensor for name, tensor in tensors.items()})
+        return Original(
+            {
+                name.removesuffix(ending).replace("/", "."): tensor
+                for name, tensor in tensors.items()
+            }
+        )
 
     def write_tensors(self, folder: Path, original: Original, shards: int) -> None:
         """One index and one data file."""
-        tensors = {name.replace(".", "/"): value for name, value in original.tensors.items()}
+        ending = OBJECT_ENDING if self.objects else ""
+        tensors = {
+            name.replace(".", "/") + ending: value for name, value in original.tensors.items()
+        }
         write_bundle(tensors, folder / self.name)
 
 

@@ -291,9 +291,13 @@ class Crop(OneByOne):
 
 @dataclass(frozen=True)
 class Zeros(Step):
-    """The original lacks tensors that are zero; `shapes` says which the config asks for."""
+    """The original lacks tensors that are zero; `shapes` says which the config asks for.
+
+    With `optional` it may have them, and gets them.
+    """
 
     shapes: Callable[[Any], Mapping[str, Shape]]
+    optional: bool = False
 
     def load(self, tensors: Tensors, config: Any) -> Tensors:
         """Add the zeros."""
@@ -306,6 +310,8 @@ class Zeros(Step):
 
     def save(self, tensors: Tensors, config: Any) -> Tensors:
         """Leave them out, if they are zero."""
+        if self.optional:
+            return tensors
         absent = self.shapes(config)
         for name in absent:
             if name in tensors and tensors[name].get().count_nonzero():
