@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch._dynamo.testing
 from tests.models_text.llama_sizes import SIZES
 
 from dovetail import (
@@ -133,3 +134,17 @@ def test_files_of_newer_releases_say_which_layers_have_a_window() -> None:
         Gemma2Config(num_hidden_layers=2, layer_types=kinds[:1])
     with pytest.raises(ConfigError, match="'mamba' is not allowed"):
         Gemma2Config(num_hidden_layers=1, layer_types=["mamba"])
+
+
+def test_a_compiled_model_compiles_prompt_and_step_once(case: tuple[Any, Any, str]) -> None:
+    model, cache_class, name = case
+    assert cache_class.is_compileable
+    options = {"max_new_tokens": 12, "do_sample": False, "cache_implementation": name}
+    expected = model.generate(ids(), **options | {"cache_implementation": "dynamic"})
+    torch._dynamo.reset()
+    compiled = torch._dynamo.testing.CompileCounter()
+    model.forward = torch.compile(model.forward, backend=compiled)
+    for _ in range(2):  # the second call finds the same memory
+        assert torch.equal(model.generate(ids(), **options), expected)
+    torch._dynamo.reset()
+    assert compiled.frame_count == 2
