@@ -124,9 +124,34 @@ def test_guesses_are_refused_before_the_model_runs(name: str, monkeypatch: pytes
         mamba.generate(prompt(5), **{name: value})
 
 
-def test_a_mask_must_be_one_of_positions():
+def test_what_cannot_be_is_refused():
+    mamba, ids = model(), prompt(5)
     with pytest.raises(ValueError, match=r"give \(batch, length\)"):
-        model()(prompt(5), attention_mask=torch.ones(1, 1, 5, 5))
+        mamba(ids, attention_mask=torch.ones(1, 1, 5, 5))
+    cache = mamba(ids, use_cache=True).cache_params
+    with pytest.raises(ValueError, match="states of 1 texts, and the input has 2 rows"):
+        mamba(ids.expand(2, -1), cache_params=cache)
+    with pytest.raises(GenerationError, match="has recurrent states and no keys"):
+        mamba.generate(ids, max_new_tokens=2, cache_implementation="quantized")
+
+
+def test_contrastive_search_tries_tokens_on_copies_of_states():
+    mamba = model()
+    ids = torch.cat((prompt(6), prompt(6).flip(1)))
+    options = {"max_new_tokens": 6, "penalty_alpha": 0.6, "top_k": 3, "eos_token_id": None}
+    both = mamba.generate(ids, **options)
+    alone = [mamba.generate(ids[row : row + 1], **options) for row in range(2)]
+    assert both.equal(torch.cat(alone))
+    text = ids[:1]
+    for _ in range(6):
+        output = mamba(text, output_hidden_states=True)
+        likely, tokens = output.logits[0, -1].softmax(-1).topk(3)
+        past = F.normalize(output.hidden_states[-1][0], dim=-1)
+        tried = [torch.cat((text, token.view(1, 1)), 1) for token in tokens]
+        last = [mamba(one, output_hidden_states=True).hidden_states[-1][0, -1] for one in tried]
+        alike = torch.stack([(past @ F.normalize(one, dim=-1)).max() for one in last])
+        text = tried[int((0.4 * likely - 0.6 * alike).argmax())]
+    assert both[:1].equal(text)
 
 
 def test_training_begins_where_the_paper_does():

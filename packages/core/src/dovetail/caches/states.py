@@ -94,6 +94,17 @@ def state_layer(cache: Cache, layer_idx: int) -> StateLayer:
     return cache.layers[layer_idx]  # type: ignore[return-value]
 
 
+def check_rows(cache: Cache, rows: int) -> None:
+    """Raise `ValueError` when `cache` holds the states of another number of texts than `rows`."""
+    held = (layer.tensors() for layer in cache.layers if isinstance(layer, StateLayer))
+    states = next(held, ())
+    if states and len(states[0]) != rows:
+        raise ValueError(
+            f"The {type(cache).__name__} holds the states of {len(states[0])} texts, and the input "
+            f"has {rows} rows: give the same texts' next tokens, or another cache."
+        )
+
+
 class MambaCache(Cache):
     """States of all recurrent layers; other layers, if there are any, grow with the text.
 

@@ -85,6 +85,11 @@ def hqq_cache(model: Any, config: GenerationConfig, rows: int, length: int) -> C
 
 def _quantized(kind: type[QuantizedCache], model: Any, config: GenerationConfig) -> Cache:
     settings = _quantization(config)
+    if set(layer_windows(model.config)) == {0}:
+        raise GenerationError(
+            f"cache_implementation='quantized': {type(model).__name__} has recurrent states and no "
+            "keys that grow with the text: leave cache_implementation out"
+        )
     check_width(settings, *key_value_shape(model.config))
     return kind(settings)
 

@@ -27,6 +27,8 @@ from dovetail_models_text.mamba.modeling import (
 )
 from dovetail_models_text.mamba2.configuration import Mamba2Config
 
+PIECE = 64  # tokens that are read at once: so many make pairs and states cost about the same
+
 
 def structured_scan(
     x: Tensor, fading: Tensor, write: Tensor, read: Tensor, state: Tensor | None, size: int
@@ -40,7 +42,9 @@ def structured_scan(
     """
     rows, length, heads, width = x.shape
     groups, count = write.shape[2:]
-    size = min(size, length)
+    if length == 1:
+        return one_step(x, fading, write, read, state)
+    size = min(size, PIECE, length)
     pieces = -(-length // size)
     x, fading, write, read = (
         F.pad(tensor.flatten(2), (0, 0, 0, pieces * size - length)).view(
@@ -65,6 +69,18 @@ def structured_scan(
     output = output + carried * faded.exp()[..., None]
     output = output.reshape(rows, -1, heads, width)[:, :length]
     return output, states[-1].reshape(rows, heads, width, count).clone()
+
+
+def one_step(
+    x: Tensor, fading: Tensor, write: Tensor, read: Tensor, state: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """`structured_scan` of a single token."""
+    shared = x.shape[2] // write.shape[2]
+    write, read = (tensor[:, 0].repeat_interleave(shared, 1) for tensor in (write, read))
+    taken = x[:, 0, :, :, None] * write[:, :, None]  # (B, H, E, N)
+    if state is not None:
+        taken = torch.addcmul(taken, fading[:, 0].exp()[..., None, None], state.to(taken.dtype))
+    return (taken @ read[..., None])[None, ..., 0].transpose(0, 1), taken
 
 
 class GatedNorm(nn.Module):
