@@ -41,7 +41,7 @@ class CacheTests(Subject):
         changed = ids.clone()
         changed[:, -1] = (changed[:, -1] + 1) % model.config.vocab_size
         output = self.run(model, {"input_ids": changed})[0]
-        expect_close(output[:, :-1], expected[:, :-1], "what precedes a changed token", 1e-6)
+        expect_close(output[:, :-1], expected[:, :-1], "what precedes a changed token", 5e-6)
         expect(
             not torch.allclose(output[:, -1], expected[:, -1]), "a changed token changes nothing"
         )

@@ -48,9 +48,9 @@ class CohereDecoderLayer(LlamaDecoderLayer):
 
     attention_class = CohereAttention
 
-    def __init__(self, config: CohereConfig, layer_idx: int) -> None:
-        super().__init__(config, layer_idx)
-        del self.post_attention_layernorm
+    @staticmethod
+    def norms(config: Any) -> tuple[str, ...]:
+        return ("input_layernorm",)
 
     @staticmethod
     def make_norm(config: Any) -> nn.Module:

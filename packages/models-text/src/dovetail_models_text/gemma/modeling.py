@@ -18,7 +18,7 @@ class GemmaDecoderLayer(LlamaDecoderLayer):
     """Llama's layer with Gemma's norms and activation."""
 
     @staticmethod
-    def make_mlp(config: Any) -> nn.Module:
+    def make_mlp(config: Any, layer_idx: int) -> nn.Module:
         return GatedMLP(
             config.hidden_size,
             config.intermediate_size,

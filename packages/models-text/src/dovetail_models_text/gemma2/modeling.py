@@ -3,7 +3,7 @@ after each block as well as before (arXiv 2408.00118)."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -29,10 +29,10 @@ class Gemma2DecoderLayer(GemmaDecoderLayer):
 
     attention_class = Gemma2Attention
 
-    def __init__(self, config: Gemma2Config, layer_idx: int) -> None:
-        super().__init__(config, layer_idx)
-        self.pre_feedforward_layernorm = self.make_norm(config)
-        self.post_feedforward_layernorm = self.make_norm(config)
+    @staticmethod
+    def norms(config: Any) -> tuple[str, ...]:
+        around = "pre_feedforward_layernorm", "post_feedforward_layernorm"
+        return *GemmaDecoderLayer.norms(config), *around
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         attended = self.self_attn(self.input_layernorm(hidden_states), context)

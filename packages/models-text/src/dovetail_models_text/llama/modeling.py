@@ -34,7 +34,7 @@ class LlamaAttention(nn.Module):
     """Rotary attention in which groups of heads share keys and values.
 
     Relatives change `scale` (of the scores, by default ``E ** -0.5``), `softcap` (their bound),
-    what is projected (`project`) and how it is rotated (`rotate`).
+    what is projected (`build_projections`, `project`) and how it is rotated (`rotate`).
     """
 
     side_by_side = ("q_proj", "k_proj", "v_proj")
@@ -44,15 +44,16 @@ class LlamaAttention(nn.Module):
     def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__()
         self.config, self.layer_idx, self.head_dim = config, layer_idx, config.head_dim
-        queries, keys = (
-            config.num_attention_heads * config.head_dim,
-            config.num_key_value_heads * config.head_dim,
-        )
-        bias = config.attention_bias or config.qkv_bias
-        self.q_proj = Linear(config.hidden_size, queries, bias=bias)
-        self.k_proj = Linear(config.hidden_size, keys, bias=bias)
-        self.v_proj = Linear(config.hidden_size, keys, bias=bias)
-        self.o_proj = Linear(queries, config.hidden_size, bias=config.attention_bias)
+        width, queries = config.hidden_size, config.num_attention_heads * config.head_dim
+        self.build_projections(width, queries, config.num_key_value_heads * config.head_dim)
+        self.o_proj = Linear(queries, width, bias=config.attention_bias)
+
+    def build_projections(self, width: int, queries: int, keys: int) -> None:
+        """Create what `project` uses: queries, keys and values of these widths, of `width`."""
+        bias = self.config.attention_bias or self.config.qkv_bias
+        self.q_proj = Linear(width, queries, bias=bias)
+        self.k_proj = Linear(width, keys, bias=bias)
+        self.v_proj = Linear(width, keys, bias=bias)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         query, key, value = self.project(hidden_states)
@@ -83,20 +84,30 @@ class LlamaAttention(nn.Module):
 class LlamaDecoderLayer(nn.Module):
     """Attention and MLP, each normalised before and added to the residual stream.
 
-    Relatives replace `attention_class`, `make_mlp` and `make_norm`, which `LlamaModel` uses too.
+    Relatives replace `attention_class`, `make_mlp`, the norms that `norms` names, and `make_norm`,
+    which `LlamaModel` uses too.
     """
 
     attention_class: ClassVar[type[nn.Module]] = LlamaAttention
+    mlp_name: ClassVar[str] = "mlp"
+    mlp: nn.Module
+    input_layernorm: nn.Module
+    post_attention_layernorm: nn.Module
 
     def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__()
         self.self_attn = self.attention_class(config, layer_idx)
-        self.mlp = self.make_mlp(config)
-        self.input_layernorm = self.make_norm(config)
-        self.post_attention_layernorm = self.make_norm(config)
+        self.add_module(self.mlp_name, self.make_mlp(config, layer_idx))
+        for name in self.norms(config):
+            self.add_module(name, self.make_norm(config))
 
     @staticmethod
-    def make_mlp(config: Any) -> nn.Module:
+    def norms(config: Any) -> tuple[str, ...]:
+        """The names of the layer's norms."""
+        return "input_layernorm", "post_attention_layernorm"
+
+    @staticmethod
+    def make_mlp(config: Any, layer_idx: int) -> nn.Module:
         """The feed-forward block."""
         return GatedMLP(
             config.hidden_size, config.intermediate_size, config.hidden_act, config.mlp_bias

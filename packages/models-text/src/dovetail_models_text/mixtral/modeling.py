@@ -37,13 +37,10 @@ class MixtralExpert(nn.Module):
 class MixtralDecoderLayer(LlamaDecoderLayer):
     """Attention and experts, each normalised before and added to the residual stream."""
 
-    def __init__(self, config: MixtralConfig, layer_idx: int) -> None:
-        super().__init__(config, layer_idx)
-        self.block_sparse_moe = self.mlp
-        del self.mlp
+    mlp_name = "block_sparse_moe"
 
     @staticmethod
-    def make_mlp(config: Any) -> nn.Module:
+    def make_mlp(config: Any, layer_idx: int) -> nn.Module:
         return SparseMoE(
             config.hidden_size,
             [MixtralExpert(config) for _ in range(config.num_local_experts)],

@@ -27,15 +27,13 @@ from dovetail_models_text.phi3.configuration import Phi3Config
 class Phi3Attention(LlamaAttention):
     """Attention with one projection for queries, keys and values."""
 
-    def __init__(self, config: Phi3Config, layer_idx: int) -> None:
-        super().__init__(config, layer_idx)
-        self.heads = config.num_attention_heads, *[config.num_key_value_heads] * 2
-        self.qkv_proj = Linear(config.hidden_size, sum(self.heads) * self.head_dim, bias=False)
-        del self.q_proj, self.k_proj, self.v_proj
+    def build_projections(self, width: int, queries: int, keys: int) -> None:
+        self.widths = queries, keys, keys
+        self.qkv_proj = Linear(width, sum(self.widths), bias=False)
 
     def project(self, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        states = split_heads(self.qkv_proj(hidden_states), self.head_dim)  # (B, H + 2 K, T, E)
-        query, key, value = states.split(self.heads, 1)
+        parts = self.qkv_proj(hidden_states).split(self.widths, -1)
+        query, key, value = (split_heads(states, self.head_dim) for states in parts)
         return query, key, value
 
 
@@ -57,11 +55,14 @@ class Phi3DecoderLayer(LlamaDecoderLayer):
     """Llama's layer with dropout before each sum."""
 
     attention_class = Phi3Attention
-    make_mlp = Phi3MLP
 
     def __init__(self, config: Phi3Config, layer_idx: int) -> None:
         super().__init__(config, layer_idx)
         self.dropout = nn.Dropout(config.resid_pdrop)
+
+    @staticmethod
+    def make_mlp(config: Any, layer_idx: int) -> nn.Module:
+        return Phi3MLP(config)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         attended = self.self_attn(self.input_layernorm(hidden_states), context)

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dovetail.context import Context
 from dovetail.heads import (
@@ -46,14 +46,14 @@ class Qwen2MoeSparseMoeBlock(SparseMoE):
 class Qwen2MoeDecoderLayer(LlamaDecoderLayer):
     """Llama's layer, with experts where the config says so."""
 
-    def __init__(self, config: Qwen2MoeConfig, layer_idx: int) -> None:
-        super().__init__(config, layer_idx)
-        self.is_sparse = config.is_sparse(layer_idx)
-        if self.is_sparse:
-            self.mlp = Qwen2MoeSparseMoeBlock(config)
+    @staticmethod
+    def make_mlp(config: Any, layer_idx: int) -> nn.Module:
+        sparse = config.is_sparse(layer_idx)
+        make = LlamaDecoderLayer.make_mlp
+        return Qwen2MoeSparseMoeBlock(config) if sparse else make(config, layer_idx)
 
     def feed_forward(self, hidden_states: Tensor, context: Context) -> Tensor:
-        if self.is_sparse:
+        if isinstance(self.mlp, Qwen2MoeSparseMoeBlock):
             return self.mlp(hidden_states, context.recorder)
         return self.mlp(hidden_states)
 

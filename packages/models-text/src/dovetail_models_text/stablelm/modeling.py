@@ -59,8 +59,10 @@ class StableLmDecoderLayer(LlamaDecoderLayer):
         super().__init__(config, layer_idx)
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.parallel = config.use_parallel_residual
-        if self.parallel:
-            del self.post_attention_layernorm
+
+    @staticmethod
+    def norms(config: Any) -> tuple[str, ...]:
+        return LlamaDecoderLayer.norms(config)[: 1 if config.use_parallel_residual else 2]
 
     @staticmethod
     def make_norm(config: Any) -> nn.Module:

@@ -47,7 +47,10 @@ class Starcoder2DecoderLayer(LlamaDecoderLayer):
     """Llama's layer made of StarCoder's parts."""
 
     attention_class = Starcoder2Attention
-    make_mlp = Starcoder2MLP
+
+    @staticmethod
+    def make_mlp(config: Any, layer_idx: int) -> nn.Module:
+        return Starcoder2MLP(config)
 
     @staticmethod
     def make_norm(config: Any) -> nn.Module:
