@@ -254,6 +254,22 @@ def test_a_cancelled_request_frees_its_pages_and_is_heard_of_no_more(model: Any)
     assert free_pages(served) == 32
 
 
+def test_a_name_that_is_taken_is_not_given_to_another(model: Any):
+    with manager(model) as served:
+        names = [served.add_request(PROMPTS[1], request_id="req_0"), served.add_request([1])]
+        assert names == ["req_0", "req_1"]
+        served.stop()
+        with pytest.raises(GenerationError, match="stopped"):
+            served.add_request([1], request_id="req_0")
+        served.start()
+        with pytest.raises(GenerationError, match="'req_0' names a request that is not finished"):
+            served.add_request([1], request_id="req_0")
+        assert {result.request_id for result in (served.get_result(), served.get_result())} == set(
+            names
+        )
+        assert served.add_request([1], request_id="req_0") == "req_0"
+
+
 def test_a_request_that_failed_at_once_can_be_cancelled(model: Any):
     served = model.init_continuous_batching(settings())
     served.cancel_request(served.add_request([]))

@@ -2,8 +2,9 @@
 
 Every layer has one pool (K, slots, E). A page is a run of `page_size` slots, and each text has a
 table of its pages, the same in all layers (PagedAttention, arXiv 2309.06180). Heads come first so
-that a text whose pages are neighbours is read in place, without a copy; the pool hands out pages
-with that in mind.
+that a text whose pages are neighbours is read in place; the pool hands out pages with that in mind.
+On a CPU attention takes a third less time so than over a copy of the pages, and a padded copy of
+all texts' pages takes many times as long.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from torch import Tensor
 
 from dovetail.caches.base import Cache, CacheLayer, KeyValue
 from dovetail.errors import GenerationError
-
 
 ROOM = 1024
 """Positions that are left free behind a text, so that its pages stay neighbours."""
@@ -167,23 +167,23 @@ class PagedCache(Cache):
         `length`, as ``(text, past, length)``. Their pages must be reserved."""
         self.spans, written, row = [], [], 0
         for text, past, length in batch:
-            slots = self._text_slots(text, length)
+            slots = self._text_slots(text, length, device)
             self.spans.append(Span(row, past, length, slots))
             written.append(
-                torch.arange(slots.start + past, slots.stop)
+                torch.arange(slots.start + past, slots.stop, device=device)
                 if isinstance(slots, slice)
                 else slots[past:]
             )
             row += length - past
-        self._slots = torch.cat(written).to(device)
+        self._slots = torch.cat(written)
 
-    def _text_slots(self, text: Hashable, length: int) -> slice | Tensor:
+    def _text_slots(self, text: Hashable, length: int, device: torch.device) -> slice | Tensor:
         """Slots of the first `length` positions: a slice when the pages are neighbours."""
         table, size = self.tables[text][: -(-length // self.page_size)], self.page_size
         if table[-1] - table[0] == len(table) - 1 and all(a < b for a, b in pairwise(table)):
             return slice(table[0] * size, table[0] * size + length)
-        pages = torch.tensor(table)[:, None] * size
-        return (pages + torch.arange(size)).flatten()[:length]
+        pages = torch.tensor(table, device=device)[:, None] * size
+        return (pages + torch.arange(size, device=device)).flatten()[:length]
 
     def update(
         self,

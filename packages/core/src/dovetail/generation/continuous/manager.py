@@ -164,19 +164,21 @@ class ContinuousBatchingManager:
         """
         with self._changed:
             self._await_room()
+            taken = self._open | self._results.keys()
             made = self._maker.make(
                 input_ids,
                 request_id,
                 streaming,
                 record_timestamps,
+                taken,
                 max_new_tokens=max_new_tokens,
                 eos_token_id=eos_token_id,
                 **logit_processor_kwargs,
             )
-            if taken := [request.id for request in made if request.id in self._open]:
+            if doubles := [request.id for request in made if request.id in taken]:
                 raise GenerationError(
-                    f"request_id={taken[0]!r} names a request that is not finished yet: "
-                    "choose another name, or none"
+                    f"request_id={doubles[0]!r} names a request that is not finished, or whose "
+                    "results were not taken yet: choose another name, or none"
                 )
             self._open.update(request.id for request in made)
             self._inbox.extend(made)

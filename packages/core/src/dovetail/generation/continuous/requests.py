@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -181,22 +181,29 @@ class RequestMaker:
         request_id: str | None = None,
         streaming: bool = False,
         record_timestamps: bool = False,
+        taken: Container[str] = (),
         **settings: Any,
     ) -> list[Request]:
-        """The request for a prompt and, for ``num_return_sequences``, its further ones.
+        """The request for a prompt and, for ``num_return_sequences``, its further ones; without a
+        `request_id` it gets the next name that is not `taken`.
 
         A prompt that cannot be read makes a failed request. Raises `GenerationError` for settings
         that cannot be, or an `input_ids` that is no list of token ids.
         """
         prompt = token_list(input_ids)
         config, call = self._settings(settings)
-        name = f"req_{self._named}" if request_id is None else request_id
-        self._named += request_id is None
+        name = self._next_name(taken) if request_id is None else request_id
         children = [f"{name}__child#{n}" for n in range(config.num_return_sequences - 1)]
         return [
             self._request(Request(one, prompt, streaming, record_timestamps), config, call)
             for one in (name, *children)
         ]
+
+    def _next_name(self, taken: Container[str]) -> str:
+        while (name := f"req_{self._named}") in taken:
+            self._named += 1
+        self._named += 1
+        return name
 
     def _request(
         self, request: Request, config: GenerationConfig, call: Mapping[str, Any]
