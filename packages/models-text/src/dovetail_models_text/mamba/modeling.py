@@ -133,10 +133,11 @@ class MambaMixer(nn.Module):
         memory = context.states(self.layer_idx)
         window, state = (None, None) if memory is None else map(memory.get, ("conv", "ssm"))
         positions = context.packed_positions
-        x, window = self.conv1d(text_only(x, context.text), window, positions)
+        x, window = self.conv1d(x, window, positions, context.text)
         x = text_only(self.act(x), context.text)
         steps, write, read = self.choices(x)
-        steps, rates = F.softplus(self.dt_proj(steps)), -self.A_log.float().exp()
+        steps = text_only(F.softplus(self.dt_proj(steps)), context.text)
+        rates = -self.A_log.float().exp()
         output, state = selective_scan(x, steps, rates, write, read, state, positions)
         if memory is not None:
             memory.put(x.shape[1], conv=window, ssm=state)
@@ -253,7 +254,8 @@ class MambaModel(MambaPreTrainedModel):
         `cache_params` stands for; `past_key_values` is the same.
 
         A `cache_position` that begins with 0 begins a new text. Without `use_cache` (by default in
-        training) no cache is returned. Padding, where `attention_mask` is 0, leaves no trace.
+        training) no cache is returned. Padding, where `attention_mask` is 0, leaves no trace on the
+        left of a text; behind it states fade, so that no text can go on there.
         """
         if cache_params is not None and past_key_values is not None:
             raise ValueError("cache_params and past_key_values are the same: give one of them.")
