@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import pickle
@@ -322,6 +323,35 @@ def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "x.npz", emb=np.zeros((1000, 1000)))
     with pytest.raises(CheckpointError, match="compressed"):
         convert_checkpoint(tmp_path, tmp_path / "out", layout="numpy")
+
+
+def test_an_array_of_another_size_than_its_header_says_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, archive.open("emb.npy", "w") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (10**9, 10**9)}
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(CheckpointError, match="'emb' has another size"):
+        convert_checkpoint(tmp_path, tmp_path / "out", layout="numpy")
+
+
+@pytest.mark.parametrize("name", ["part.0.pt", "settings.json", "words.txt"])
+def test_a_link_to_a_file_outside_is_not_followed(hub: Path, tmp_path: Path, name: str) -> None:
+    source = original(hub, "plain")
+    (source / name).rename(tmp_path / "outside")
+    (source / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(CheckpointError, match="outside the folder"):
+        convert_checkpoint(source, tmp_path / "out")
+
+
+def test_no_damage_to_an_index_gets_past_the_reader(hub: Path) -> None:
+    index = original(hub, "tensorflow") / "model.ckpt.index"
+    whole = index.read_bytes()
+    for position in range(len(whole)):
+        index.write_bytes(
+            whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :]
+        )
+        with contextlib.suppress(CheckpointError):
+            for tensor in read_bundle(index).values():
+                tensor.get()
 
 
 def test_a_failed_conversion_leaves_what_was_there(hub: Path, tmp_path: Path) -> None:

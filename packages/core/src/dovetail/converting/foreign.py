@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,8 @@ class NumpyArchive(Storage):
                     name = info.filename.removesuffix(".npy")
                     with archive.open(info) as member:
                         shape, dtype = _array_header(member)
+                        if prod(shape) * dtype.itemsize != info.file_size - member.tell():
+                            raise ValueError(f"{name!r} has another size than its header says")
                         if name == self.settings_member:
                             settings = parse_flat_yaml(member.read().decode().rstrip("\0"))
                         else:

@@ -31,6 +31,7 @@ from dovetail.loading_report import without
 from dovetail.logging import get_logger, tqdm
 from dovetail.mapping import Tensors
 from dovetail.matching import expected_tensors, match_tensors, tied_groups
+from dovetail.paths import safe_join
 from dovetail.registry import resolve
 from dovetail.saving import FileNames, nbytes, obsolete_patterns, parse_size, split
 from dovetail.weight_files import locate_weights
@@ -252,5 +253,6 @@ def _cast(tensors: Tensors, dtype: torch.dtype | None) -> Tensors:
 
 def _copy(files: Mapping[str, str], source: Path, target: Path) -> None:
     for theirs, ours in files.items():
-        if (source / theirs).is_file() and not (target / ours).exists():
-            shutil.copyfile(source / theirs, target / ours)
+        path = safe_join(source, theirs, where=str(source))
+        if path.is_file() and not (target / ours).exists():
+            shutil.copyfile(path, target / ours)

@@ -23,6 +23,7 @@ from dovetail.converting.writing import save_pickled, save_safetensors
 from dovetail.errors import CheckpointError
 from dovetail.json_files import read_json_object
 from dovetail.mapping import Tensors, match
+from dovetail.paths import safe_join
 from dovetail.weight_files import WEIGHTS_INDEX_NAME, WEIGHTS_NAME, locate_weights
 from dovetail.weights import (
     DerivedTensor,
@@ -71,7 +72,11 @@ class Source:
     def paths(self, pattern: str) -> list[Path]:
         """The files that match `pattern`, sorted by name."""
         names = [path.name for path in self.folder.iterdir()] if self.file is None else [self.file]
-        return [self.folder / name for name in sorted(names) if fnmatch(name, pattern)]
+        return [self.path(name) for name in sorted(names) if fnmatch(name, pattern)]
+
+    def path(self, name: str) -> Path:
+        """The file `name` of the folder, which is no link to one outside."""
+        return safe_join(self.folder, name, where=str(self.folder))
 
     def __str__(self) -> str:
         return str(self.folder if self.file is None else self.folder / self.file)
@@ -111,11 +116,14 @@ class Storage(ABC):
     def read(self, source: Source) -> Original:
         """Tensors and all settings; a settings file that is absent means none."""
         original = self.read_tensors(source)
-        path = source.folder / (self.settings_file or "")
-        if not path.is_file():
-            return original
-        settings = read_json_object(path, error=CheckpointError)
-        return Original(original.tensors, original.settings | settings)
+        return Original(original.tensors, original.settings | self.settings_beside(source))
+
+    def settings_beside(self, source: Source) -> Settings:
+        """What the settings file holds; nothing where there is none."""
+        path = None if self.settings_file is None else source.path(self.settings_file)
+        if path is None or not path.is_file():
+            return {}
+        return read_json_object(path, error=CheckpointError)
 
     def write(self, folder: Path, original: Original, shards: int = 1) -> None:
         """Write all files of the original into `folder`."""
@@ -157,9 +165,7 @@ class TorchFiles(Storage):
         paths = self.find(source)
         self._check_complete(paths)
         parts = [self._open(path) for path in paths]
-        settings = parts[0].settings
-        if self.settings_file and (source.folder / self.settings_file).is_file():
-            settings = read_json_object(source.folder / self.settings_file, error=CheckpointError)
+        settings = parts[0].settings | self.settings_beside(source)
         names = dict.fromkeys(name for part in parts for name in part.tensors)
         tensors = {
             name: self._joined(
