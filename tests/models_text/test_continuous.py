@@ -195,6 +195,15 @@ def test_frequencies_that_change_with_the_length_bound_the_text():
     assert "25 tokens, and from 24 on" in long.error
 
 
+def test_a_text_beyond_the_positions_of_the_model_fails_alone():
+    model = build("GPT2LMHeadModel", n_positions=16)
+    short, long = ragged()[1], ragged()[2]
+    outputs = list(model.generate_batch([long, short], max_new_tokens=8).values())
+    assert outputs[0].error.startswith("the text has 17 tokens and the model 16 positions: Index")
+    assert outputs[0].generated_tokens == alone(model, long, max_new_tokens=4)
+    assert outputs[1].generated_tokens == alone(model, short)
+
+
 @pytest.mark.parametrize(
     ("name", "sizes", "words"),
     [

@@ -119,12 +119,21 @@ class Engine:
                     self._run([work])
             else:
                 logger.warning("A forward pass failed.", exc_info=True)
-                self._fail(works[0].request, f"{type(error).__name__}: {error}")
+                self._fail(works[0].request, self._reason(works[0].request, error))
             return
         complete = [work.request for work in works if work.completes]
         for request, count in ((work.request, work.count) for work in works):
             request.cached += count
         self._continue(complete, logits)
+
+    def _reason(self, request: Request, error: Exception) -> str:
+        """What to say of a text that the model could not read."""
+        length = len(request.tokens)
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        hint = ""
+        if limit is not None and length > limit:
+            hint = f"the text has {length} tokens and the model {limit} positions: "
+        return f"{hint}{type(error).__name__}: {error}"
 
     def _forward(self, works: Sequence[Work]) -> Tensor:
         """Float32 logits (R, V) of the next token, a row for each work that completes its text."""

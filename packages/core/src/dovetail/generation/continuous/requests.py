@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from dovetail.errors import GenerationError, near_matches
+from dovetail.generation.call_checks import check_tokens
 from dovetail.generation.checks import is_integer
 from dovetail.generation.configuration import DEFAULTS, GenerationConfig
 from dovetail.generation.criteria import make_criteria
-from dovetail.generation.inputs import check_prompt, check_token_settings, vocabulary_sizes
+from dovetail.generation.inputs import check_prompt, vocabulary_sizes
 from dovetail.generation.lengths import settle_lengths
 from dovetail.generation.processors.table import ProcessorRequest, make_processors
 from dovetail.generation.rules import EXTRA_OUTPUTS, refuse_unavailable
@@ -111,7 +112,7 @@ class Request:
 
         Raises `GenerationError` for settings that cannot be.
         """
-        check_token_settings(config, vocabulary_sizes(model)[1])
+        check_tokens(config, vocabulary_sizes(model)[1])
         tokenizer = call.get("tokenizer")
         request = ProcessorRequest(
             config,
