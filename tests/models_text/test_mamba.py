@@ -131,6 +131,9 @@ def test_what_cannot_be_is_refused():
     cache = mamba(ids, use_cache=True).cache_params
     with pytest.raises(ValueError, match="states of 1 texts, and the input has 2 rows"):
         mamba(ids.expand(2, -1), cache_params=cache)
+    other = TestMamba().build(MambaForCausalLM, state_size=3)
+    with pytest.raises(ValueError, match=r"'ssm' of shape \(64, 4\)"):
+        other(ids, cache_params=cache)
     with pytest.raises(GenerationError, match="has recurrent states and no keys"):
         mamba.generate(ids, max_new_tokens=2, cache_implementation="quantized")
 

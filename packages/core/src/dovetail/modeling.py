@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from dovetail import logging
 from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache, layer_windows
-from dovetail.caches.states import check_rows
+from dovetail.caches.states import check_states
 from dovetail.configs import PretrainedConfig
 from dovetail.context import Context
 from dovetail.errors import ConfigTypeError
@@ -509,7 +509,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         windows = layer_windows(self.config)
         recurrent = 0 in windows
         if recurrent and cache is not None:
-            check_rows(cache, len(hidden_states))
+            check_states(cache, self.config, len(hidden_states))
         masks = {
             window: mask(window=window, layer_idx=windows.index(window))
             for window in set(windows) - {0}

@@ -94,15 +94,24 @@ def state_layer(cache: Cache, layer_idx: int) -> StateLayer:
     return cache.layers[layer_idx]  # type: ignore[return-value]
 
 
-def check_rows(cache: Cache, rows: int) -> None:
-    """Raise `ValueError` when `cache` holds the states of another number of texts than `rows`."""
-    held = (layer.tensors() for layer in cache.layers if isinstance(layer, StateLayer))
-    states = next(held, ())
-    if states and len(states[0]) != rows:
-        raise ValueError(
-            f"The {type(cache).__name__} holds the states of {len(states[0])} texts, and the input "
-            f"has {rows} rows: give the same texts' next tokens, or another cache."
-        )
+def check_states(cache: Cache, config: Any, rows: int) -> None:
+    """Raise `ValueError` when the first states of `cache` are not those of `rows` texts, or have
+    other shapes than `config` declares."""
+    layer = next((layer for layer in cache.layers if isinstance(layer, StateLayer)), None)
+    if layer is None:
+        return
+    kind, shapes = type(cache).__name__, getattr(config.get_text_config(), "state_shapes", {})
+    for name, state in layer.states.items():
+        if len(state) != rows:
+            raise ValueError(
+                f"The {kind} holds the states of {len(state)} texts, and the input has {rows} "
+                "rows: give the same texts' next tokens, or another cache."
+            )
+        if name in shapes and state.shape[1:] != shapes[name]:
+            raise ValueError(
+                f"The {kind} holds states {name!r} of shape {tuple(state.shape[1:])}, and those of "
+                f"{type(config).__name__} are {shapes[name]}: it is the cache of another model."
+            )
 
 
 class MambaCache(Cache):
