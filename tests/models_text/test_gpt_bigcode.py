@@ -40,3 +40,8 @@ class TestGPTBigCode(CausalLMConformance):
 def test_an_encoder_is_refused():
     with pytest.raises(ConfigError, match="encoder"):
         GPTBigCodeConfig(**SIZES, add_cross_attention=True)
+
+
+def test_files_of_newer_releases_count_keys():
+    content = GPTBigCodeConfig(**SIZES).to_dict() | {"num_key_value_heads": 1}
+    assert GPTBigCodeConfig.from_dict(content).num_key_value_heads == 1

@@ -34,3 +34,13 @@ class TestGPTNeoX(CausalLMConformance):
         GPTNeoXForTokenClassification,
     )
     sizes = SIZES
+
+
+def test_files_of_newer_releases_name_the_rotation_otherwise():
+    sizes = {name: value for name, value in SIZES.items() if name != "rotary_pct"}
+    rope = {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5}
+    config = GPTNeoXConfig(**sizes, rope_parameters=rope)
+    assert (config.rotary_pct, config.rotary_emb_base) == (0.5, 500.0)
+    again = GPTNeoXConfig.from_dict(config.to_dict())
+    assert (again.partial_rotary_factor, again.rope_theta) == (0.5, 500.0)
+    assert GPTNeoXConfig(**SIZES).partial_rotary_factor == 0.5

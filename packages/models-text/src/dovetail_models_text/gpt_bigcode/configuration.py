@@ -45,6 +45,10 @@ class GPTBigCodeConfig(PretrainedConfig):
     scale_attention_softmax_in_fp32: bool = True
     multi_query: bool = True
 
+    def derive(self) -> None:
+        """How many keys and values there are, which files of 5.x state too."""
+        self.num_key_value_heads = 1 if self.multi_query else self.n_head
+
     def check(self) -> None:
         """Refuse head counts that do not divide, and an encoder, which no checkpoint reads."""
         if self.n_embd % self.n_head:
@@ -53,8 +57,3 @@ class GPTBigCodeConfig(PretrainedConfig):
             raise ConfigError(
                 "add_cross_attention=True: GPT-BigCode reads no encoder; use GPT-2 for that."
             )
-
-    @property
-    def num_key_value_heads(self) -> int:
-        """How many keys and values there are."""
-        return 1 if self.multi_query else self.n_head

@@ -20,11 +20,15 @@ class GPTNeoXConfig(PretrainedConfig):
     """Sizes and constants of a GPT-NeoX model; the defaults are those of
     ``EleutherAI/gpt-neox-20b``.
 
-    The first `rotary_pct` of a head's channels are rotated. Without `use_parallel_residual` the MLP
-    reads what attention has added.
+    The first `rotary_pct` of a head's channels are rotated; files of 5.x call that
+    `partial_rotary_factor`, and `rotary_emb_base` `rope_theta`. Without `use_parallel_residual` the
+    MLP reads what attention has added.
     """
 
     model_type: ClassVar[str] = "gpt_neox"
+    argument_moves: ClassVar[dict[str, str | None]] = dict.fromkeys(
+        ("partial_rotary_factor", "rope_theta")
+    )
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
 
     vocab_size: Size = 50432
@@ -48,11 +52,20 @@ class GPTNeoXConfig(PretrainedConfig):
     use_parallel_residual: bool = True
     rope_scaling: dict[str, Any] | None = None
     attention_bias: bool = True
+    partial_rotary_factor: Probability | None = None
+    rope_theta: PositiveFloat | None = None
 
     def derive(self) -> None:
-        """The rotation under the names that other models have for it."""
-        self.partial_rotary_factor = self.rotary_pct
-        self.rope_theta = self.rotary_emb_base
+        """The rotation under both names, be it given by the one or the other."""
+        for name, other in (
+            ("rotary_pct", "partial_rotary_factor"),
+            ("rotary_emb_base", "rope_theta"),
+        ):
+            value = getattr(self, name)
+            if value == getattr(type(self), name):
+                value = getattr(self, other) or value
+            setattr(self, name, value)
+            setattr(self, other, value)
 
     def check(self) -> None:
         """Refuse head counts that do not divide."""
