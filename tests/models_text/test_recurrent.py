@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +174,23 @@ def test_a_ragged_batch_reads_on_as_each_text_alone(family):
     for row, length in enumerate(lengths):
         alone = family.model(family.ids[row : row + 1, 9 - length :], use_cache=False)
         assert same(output.logits[row], alone.logits[0, -3:])
+
+
+def test_padding_behind_and_within_is_passed_over(family, monkeypatch):
+    if hasattr(family.model.config, "attention_window_size"):  # which counts padding as well
+        monkeypatch.setattr(family.model.config, "attention_window_size", LENGTH)
+    rows = [[1, 1, 1, 1, 0, 0, 0], [0, 0, 1, 0, 0, 1, 1], [0] * 7]
+    mask = torch.tensor(rows)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    told = "position_ids" in inspect.signature(type(family.model.base_model).forward).parameters
+    more = {"position_ids": positions} if told else {}
+    cache = family.read(family.ids[:, :7], attention_mask=mask, **more).past_key_values
+    full = torch.nn.functional.pad(mask, (0, 5), value=1)
+    more = {"position_ids": (full.cumsum(1) - 1)[:, 7:]} if told else {}
+    output = family.read(family.ids[:, 7:], cache, attention_mask=full, **more)
+    for row, shown in enumerate(full.bool()):
+        alone = family.model(family.ids[row : row + 1, shown], use_cache=False)
+        assert same(output.logits[row], alone.logits[0, -5:])
 
 
 def test_a_ragged_batch_generates_what_each_text_does_alone(family):

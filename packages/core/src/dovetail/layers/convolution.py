@@ -13,14 +13,32 @@ class CausalConv1d(nn.Conv1d):
         super().__init__(channels, channels, kernel_size, groups=channels, bias=bias)
 
     def forward(  # type: ignore[override] # a window more
-        self, x: Tensor, window: Tensor | None = None, positions: Tensor | None = None
+        self,
+        x: Tensor,
+        window: Tensor | None = None,
+        positions: Tensor | None = None,
+        text: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The convolution of `x` (B, T, C) behind what `window` (B, C, kernel) holds, zeros when
         None; and the window of its last inputs, to go on with.
 
         `positions` (B or 1, T), given where texts are packed, count from the start of each text: a
-        text does not see the one before.
+        text does not see the one before. What is not `text` (B, T) is passed over.
         """
+        if text is None:
+            return self._convolve(x, window, positions)
+        order = text.logical_not().int().argsort(dim=1, stable=True)[..., None]  # padding goes last
+        if positions is not None:
+            positions = positions.expand(text.shape).gather(1, order[..., 0])
+        output, _ = self._convolve(x.take_along_dim(order, 1), window, positions)
+        past = x.mT.new_zeros(len(x), x.shape[2], self.kernel_size[0]) if window is None else window
+        line = torch.cat((past.to(x.dtype), x.take_along_dim(order, 1).mT), -1)
+        last = text.sum(1)[:, None, None] + torch.arange(past.shape[-1], device=x.device)
+        return output.take_along_dim(order.argsort(dim=1), 1), line.take_along_dim(last, -1)
+
+    def _convolve(
+        self, x: Tensor, window: Tensor | None, positions: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         kernel, length = self.kernel_size[0], x.shape[1]
         if window is None:
             before = x.new_zeros(len(x), kernel - 1, x.shape[2])

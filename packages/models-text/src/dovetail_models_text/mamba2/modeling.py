@@ -129,14 +129,14 @@ class Mamba2Mixer(nn.Module):
         gate, mixed, steps = self.in_proj(hidden_states).split(self.sizes, -1)
         memory = context.states(self.layer_idx)
         window, state = (None, None) if memory is None else map(memory.get, ("conv", "ssm"))
-        mixed, window = self.conv1d(text_only(mixed, context.text), window)
+        mixed, window = self.conv1d(mixed, window, text=context.text)
         mixed = text_only(self.act(mixed), context.text).float()
         x, write, read = (
             part.unflatten(-1, shape)
             for part, shape in zip(mixed.split(self.parts, -1), self.shapes, strict=True)
         )
         steps = F.softplus(steps.float() + self.dt_bias).clamp(*self.time_step_limit)  # (B, T, H)
-        fading = -self.A_log.float().exp() * steps
+        fading = -self.A_log.float().exp() * text_only(steps, context.text)
         output, state = structured_scan(
             x * steps[..., None], fading, write, read, state, self.chunk_size
         )

@@ -121,13 +121,11 @@ class RecurrentGemmaRecurrentBlock(nn.Module):
         gate = self.act_fn(self.linear_y(hidden_states))
         x = self.linear_x(hidden_states)  # (B, T, C)
         text, positions = context.text, context.position_ids
-        if text is not None:
-            x = x * text[..., None]
         memory = context.states(self.layer_idx)
         window, state = (
             (None, None) if memory is None else map(memory.get, ("window", "recurrence"))
         )
-        x, window = self.conv_1d(x, window, positions)
+        x, window = self.conv_1d(x, window, positions, text)
         x, state = self.rg_lru(x, positions, text, state)
         if memory is not None:
             memory.put(x.shape[1], window=window, recurrence=state)
