@@ -15,6 +15,7 @@ from tests.models_text.originals import digest, write_original
 from dovetail import registry
 from dovetail.converting import convert_checkpoint
 from dovetail.converting.bundle import write_bundle
+from dovetail.errors import CheckpointError
 from dovetail.testing import seeded
 from dovetail.weights import MemoryTensor
 
@@ -227,3 +228,23 @@ def test_the_reference_makes_the_same_of_an_original(path: Path, tmp_path: Path)
 def bundle(tensors: Mapping[str, torch.Tensor], prefix: Path) -> None:
     """Write a checkpoint of TensorFlow's."""
     write_bundle({name: MemoryTensor(tensor) for name, tensor in tensors.items()}, prefix)
+
+
+def test_marians_vocabulary_is_translated_and_gains_padding(tmp_path: Path) -> None:
+    architecture, sizes, given = CASES["marian/npz"]
+    model = absent_zeroed("marian/npz", tiny(architecture, sizes))
+    model.save_pretrained(tmp_path / "hub")
+    convert_checkpoint(tmp_path / "hub", tmp_path / "npz", to_original=True)
+    lines = ['"</s>": 0', "▁the: 1", r'"\"": 2', "':': 3", r'"\xab": 4', "a:b: 5", "x\u2028: 6"]
+    (tmp_path / "npz" / "opus.vocab.yml").write_text("\n".join([*lines, "'it''s': 7", ""]))
+    convert_checkpoint(tmp_path / "npz", tmp_path / "back", config=given)
+    vocabulary = json.loads((tmp_path / "back" / "vocab.json").read_text())
+    tokens = ["</s>", "▁the", '"', ":", "«", "a:b", "x\u2028", "it's", "<pad>"]
+    assert list(vocabulary) == tokens
+    convert_checkpoint(tmp_path / "back", tmp_path / "again", to_original=True)
+    (tmp_path / "again" / "model.vocab.yml").rename(tmp_path / "npz" / "opus.vocab.yml")
+    convert_checkpoint(tmp_path / "npz", tmp_path / "twice", config=given)
+    assert json.loads((tmp_path / "twice" / "vocab.json").read_text()) == vocabulary
+    (tmp_path / "npz" / "opus.vocab.yml").write_text("nonsense")
+    with pytest.raises(CheckpointError, match="line 1, 'nonsense', is no token"):
+        convert_checkpoint(tmp_path / "npz", tmp_path / "thrice", config=given)

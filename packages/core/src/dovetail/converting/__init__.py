@@ -5,6 +5,7 @@ A family declares a `Layout`; `convert_checkpoint` and ``dovetail convert`` do t
 
 from __future__ import annotations
 
+from dovetail.converting.files import TextFile
 from dovetail.converting.foreign import NumpyArchive, TensorFlowFiles
 from dovetail.converting.layout import Layout, Shapes
 from dovetail.converting.pipeline import PipelineFiles
@@ -46,6 +47,7 @@ __all__ = [
     "Stack",
     "Storage",
     "TensorFlowFiles",
+    "TextFile",
     "TorchFiles",
     "Transpose",
     "Zeros",

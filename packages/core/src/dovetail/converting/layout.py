@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dovetail.converting.files import Files
 from dovetail.converting.steps import name_pattern
 from dovetail.converting.storage import Original, Settings, Storage
 from dovetail.errors import CheckpointError
@@ -69,7 +70,7 @@ class Layout:
     layout is told from others, `strangers` names of tensors that it cannot hold. Of tensors that
     are one in the model `copies` says under which names the original holds them. `ignored` are
     those of its tensors that no model needs. `files` maps further files, such as a tokenizer's,
-    to the Hub's names.
+    to the Hub's names, or to a `TextFile` that is written otherwise there.
     """
 
     architecture: str
@@ -85,7 +86,7 @@ class Layout:
     strangers: tuple[str, ...] = ()
     copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Files = field(default_factory=dict)
 
     def recognises(self, original: Original) -> bool:
         """Whether `original` is of this layout, from its names alone."""

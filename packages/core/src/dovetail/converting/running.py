@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from dovetail.atomic import published_folder
 from dovetail.auto.config import AutoConfig
 from dovetail.construction import Blueprint
 from dovetail.converting.choosing import Candidate, candidates, choose
+from dovetail.converting.files import bring_to_hub, bring_to_original
 from dovetail.converting.layout import listed
 from dovetail.converting.storage import Original, Source
 from dovetail.converting.writing import Cast, Counted, save_safetensors
@@ -31,7 +31,6 @@ from dovetail.loading_report import without
 from dovetail.logging import get_logger, tqdm
 from dovetail.mapping import Tensors
 from dovetail.matching import expected_tensors, match_tensors, tied_groups
-from dovetail.paths import safe_join
 from dovetail.registry import resolve
 from dovetail.saving import FileNames, nbytes, obsolete_patterns, parse_size, split
 from dovetail.weight_files import locate_weights
@@ -154,7 +153,7 @@ def _write_hub(
         config.save_pretrained(staging)
         if getattr(model, "generation_config", None) is not None:
             model.generation_config.to_json_file(staging / GENERATION_CONFIG_NAME)
-        _copy(layout.files, source.folder, staging)
+        bring_to_hub(layout.files, source, staging)
         written = tuple(sorted(path.name for path in staging.iterdir()))
     return Conversion(chosen.model_type, chosen.name, False, output, written, len(fitted))
 
@@ -177,8 +176,7 @@ def _write_original(
             counted: Tensors = {n: Counted(t, lambda: bar.update(1)) for n, t in result.items()}
             layout.storage.write(staging, Original(counted, original.settings), shards)
         if os.path.isdir(source):
-            backwards = {hub: own for own, hub in layout.files.items()}
-            _copy(backwards, Path(source), staging)
+            bring_to_original(layout.files, Path(source), staging)
         written = tuple(sorted(path.name for path in staging.iterdir()))
     return Conversion(chosen.model_type, chosen.name, True, output, written, len(result), lost)
 
@@ -249,10 +247,3 @@ def _lost(chosen: Candidate, original: Original, config: Any) -> tuple[str, ...]
 
 def _cast(tensors: Tensors, dtype: torch.dtype | None) -> Tensors:
     return tensors if dtype is None else {name: Cast(t, dtype) for name, t in tensors.items()}
-
-
-def _copy(files: Mapping[str, str], source: Path, target: Path) -> None:
-    for theirs, ours in files.items():
-        path = safe_join(source, theirs, where=str(source))
-        if path.is_file() and not (target / ours).exists():
-            shutil.copyfile(path, target / ours)

@@ -52,6 +52,7 @@ class Source:
 
     folder: Path
     file: str | None = None
+    _pickles: dict[Path, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, path: Path) -> Source:
@@ -77,6 +78,12 @@ class Source:
     def path(self, name: str) -> Path:
         """The file `name` of the folder, which is no link to one outside."""
         return safe_join(self.folder, name, where=str(self.folder))
+
+    def unpickled(self, path: Path) -> Any:
+        """The content of a pickled file, which is read once: old ones cannot be mapped."""
+        if path not in self._pickles:
+            self._pickles[path] = unpickled(path, [Namespace])
+        return self._pickles[path]
 
     def __str__(self) -> str:
         return str(self.folder if self.file is None else self.folder / self.file)
@@ -164,7 +171,7 @@ class TorchFiles(Storage):
         """The parts, put together."""
         paths = self.find(source)
         self._check_complete(paths)
-        parts = [self._open(path) for path in paths]
+        parts = [self._open(path, source) for path in paths]
         settings = parts[0].settings | self.settings_beside(source)
         names = dict.fromkeys(name for part in parts for name in part.tensors)
         tensors = {
@@ -187,10 +194,10 @@ class TorchFiles(Storage):
                 "Every part of the original is needed: download it again."
             )
 
-    def _open(self, path: Path) -> Original:
+    def _open(self, path: Path, source: Source) -> Original:
         if file_kind(path) == "safetensors":
             return Original(SafetensorsFile(path).tensors())
-        content = unpickled(path, [Namespace])
+        content = source.unpickled(path)
         state = _under(content, self.state)
         if not isinstance(state, Mapping):
             where = ".".join(self.state) or "its top level"

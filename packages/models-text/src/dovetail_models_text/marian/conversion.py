@@ -6,10 +6,12 @@ have one token more than Marian's: padding, which is also where decoding starts.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from dovetail.converting import Layout, NumpyArchive, Pad, Renames, Shapes, squeeze
+from dovetail.converting import Layout, NumpyArchive, Pad, Renames, Shapes, TextFile, squeeze
 from dovetail.mapping import Transpose
 
 ATTENTIONS = {"self": "self_attn", "context": "encoder_attn"}
@@ -22,6 +24,8 @@ VECTORS = (
     *(f"{norm}.{part}" for norm in NORMS for part in NORM.values()),
 )
 LAYER = "model.*coder.layers.*"
+PADDING = "<pad>"
+HEX_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
 def _table() -> dict[str, str]:
@@ -43,6 +47,43 @@ def _table() -> dict[str, str]:
     for old, new in NORM.items():
         table[f"*coder_l*_ffn_ffn_ln_{old}"] = f"{LAYER}.final_layer_norm.{new}"
     return table
+
+
+def _from_yaml(text: str) -> str:
+    """``vocab.json`` from a vocabulary of Marian's: a line ``token: number`` each."""
+    vocabulary: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip() in ("", "---", "..."):
+            continue
+        token, _, value = line.rpartition(":")
+        if not value.strip().isdecimal():
+            raise ValueError(f"line {number}, {line!r:.80}, is no token with its number")
+        vocabulary[_unquoted(token)] = int(value)
+    vocabulary.setdefault(PADDING, len(vocabulary))
+    return json.dumps(vocabulary, ensure_ascii=False, indent=2) + "\n"
+
+
+def _unquoted(token: str) -> str:
+    if len(token) > 1 and token[0] == token[-1] == "'":
+        return token[1:-1].replace("''", "'")
+    if len(token) > 1 and token[0] == token[-1] == '"':
+        text: str = json.loads(HEX_ESCAPE.sub(r"\\u00\1", token), strict=False)
+        return text
+    return token
+
+
+def _to_yaml(text: str) -> str:
+    entries = sorted(json.loads(text).items(), key=lambda entry: entry[1])
+    lines = (
+        f"{json.dumps(token, ensure_ascii=False)}: {number}\n"
+        for token, number in entries
+        if token != PADDING
+    )
+    return "".join(lines)
+
+
+def _vocabulary(hub: str, original: str) -> TextFile:
+    return TextFile(hub, original, _from_yaml, _to_yaml)
 
 
 def _infer(
@@ -105,5 +146,11 @@ NPZ = Layout(
     infer=_infer,
     restore=_restore,
     marks=("encoder_l1_self_Wq", "decoder_ff_logit_out_b"),
-    files={"source.spm": "source.spm", "target.spm": "target.spm", "vocab.json": "vocab.json"},
+    files={
+        "*src.vocab.yml": _vocabulary("vocab.json", "model.src.vocab.yml"),
+        "*trg.vocab.yml": _vocabulary("target_vocab.json", "model.trg.vocab.yml"),
+        "*vocab.yml": _vocabulary("vocab.json", "model.vocab.yml"),
+        "source.spm": "source.spm",
+        "target.spm": "target.spm",
+    },
 )
