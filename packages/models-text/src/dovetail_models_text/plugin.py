@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dovetail import hookimpl
 from dovetail.declarations import (
     ConverterDeclaration,
     ModelDeclaration,
     NamesDeclaration,
     PipelineDeclaration,
-    family,
 )
+from dovetail.declarations import family as declared
 
 PACKAGE = "dovetail_models_text"
 CLASSIFIERS = ("ForQuestionAnswering", "ForSequenceClassification", "ForTokenClassification")
@@ -23,7 +25,6 @@ def dovetail_models() -> list[ModelDeclaration]:
     return [
         family(
             "bart",
-            f"{PACKAGE}.bart",
             "Bart",
             (
                 "Model",
@@ -45,7 +46,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "bert",
-            f"{PACKAGE}.bert",
             "Bert",
             (
                 "Model",
@@ -69,7 +69,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "bloom",
-            f"{PACKAGE}.bloom",
             "Bloom",
             ("Model", "ForCausalLM", *CLASSIFIERS),
             auto={
@@ -80,7 +79,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "codegen",
-            f"{PACKAGE}.codegen",
             "CodeGen",
             ("Model", "ForCausalLM"),
             auto={"AutoModelWithLMHead": "CodeGenForCausalLM"},
@@ -88,35 +86,30 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "cohere",
-            f"{PACKAGE}.cohere",
             "Cohere",
             ("Model", "ForCausalLM"),
             tokenizer="CohereTokenizerFast",
         ),
         family(
             "falcon",
-            f"{PACKAGE}.falcon",
             "Falcon",
             ("Model", "ForCausalLM", *CLASSIFIERS),
             tokenizer="dovetail.tokenizers:PreTrainedTokenizerFast",
         ),
         family(
             "gemma",
-            f"{PACKAGE}.gemma",
             "Gemma",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer="GemmaTokenizer",
         ),
         family(
             "gemma2",
-            f"{PACKAGE}.gemma2",
             "Gemma2",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer=f"{PACKAGE}.gemma.tokenization:GemmaTokenizer",
         ),
         family(
             "gpt2",
-            f"{PACKAGE}.gpt2",
             "GPT2",
             ("Model", *CLASSIFIERS),
             auto={
@@ -129,7 +122,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "gpt_bigcode",
-            f"{PACKAGE}.gpt_bigcode",
             "GPTBigCode",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             auto={
@@ -140,7 +132,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "gpt_neo",
-            f"{PACKAGE}.gpt_neo",
             "GPTNeo",
             ("Model", "ForCausalLM", *CLASSIFIERS),
             auto={"AutoModelWithLMHead": "GPTNeoForCausalLM"},
@@ -148,7 +139,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "gpt_neox",
-            f"{PACKAGE}.gpt_neox",
             "GPTNeoX",
             ("Model", "ForCausalLM", *CLASSIFIERS),
             auto={"AutoModelWithLMHead": "GPTNeoXForCausalLM"},
@@ -156,7 +146,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "gptj",
-            f"{PACKAGE}.gptj",
             "GPTJ",
             ("Model", "ForCausalLM", *CLASSIFIERS[:2]),
             auto={"AutoModelWithLMHead": "GPTJForCausalLM"},
@@ -164,21 +153,18 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "jamba",
-            f"{PACKAGE}.jamba",
             "Jamba",
             ("Model", "ForCausalLM", "ForSequenceClassification"),
             tokenizer=LLAMA_TOKENIZER,
         ),
         family(
             "llama",
-            f"{PACKAGE}.llama",
             "Llama",
             ("Model", "ForCausalLM", *CLASSIFIERS),
             tokenizer="LlamaTokenizer",
         ),
         family(
             "m2m_100",
-            f"{PACKAGE}.m2m_100",
             "M2M100",
             ("Model",),
             auto={
@@ -189,7 +175,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "mamba",
-            f"{PACKAGE}.mamba",
             "Mamba",
             ("Model", "ForCausalLM"),
             auto={
@@ -200,7 +185,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "mamba2",
-            f"{PACKAGE}.mamba2",
             "Mamba2",
             ("Model", "ForCausalLM"),
             auto={
@@ -211,7 +195,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "marian",
-            f"{PACKAGE}.marian",
             "Marian",
             ("Model", "ForCausalLM"),
             auto={
@@ -222,7 +205,6 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "mbart",
-            f"{PACKAGE}.mbart",
             "MBart",
             ("Model", "ForCausalLM", "ForQuestionAnswering", "ForSequenceClassification"),
             auto={
@@ -233,21 +215,18 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "mistral",
-            f"{PACKAGE}.mistral",
             "Mistral",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer=LLAMA_TOKENIZER,
         ),
         family(
             "mixtral",
-            f"{PACKAGE}.mixtral",
             "Mixtral",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer=LLAMA_TOKENIZER,
         ),
         family(
             "mpt",
-            f"{PACKAGE}.mpt",
             "Mpt",
             ("Model", "ForCausalLM", *CLASSIFIERS),
             auto={
@@ -258,14 +237,12 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "opt",
-            f"{PACKAGE}.opt",
             "OPT",
             ("Model", "ForCausalLM", *CLASSIFIERS[:2]),
             tokenizer=f"{PACKAGE}.gpt2.tokenization:GPT2Tokenizer",
         ),
         family(
             "pegasus",
-            f"{PACKAGE}.pegasus",
             "Pegasus",
             ("Model", "ForCausalLM"),
             auto={"AutoModelForSeq2SeqLM": "PegasusForConditionalGeneration"},
@@ -273,35 +250,30 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "phi3",
-            f"{PACKAGE}.phi3",
             "Phi3",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer=LLAMA_TOKENIZER,
         ),
         family(
             "qwen2",
-            f"{PACKAGE}.qwen2",
             "Qwen2",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer="Qwen2Tokenizer",
         ),
         family(
             "qwen2_moe",
-            f"{PACKAGE}.qwen2_moe",
             "Qwen2Moe",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer=f"{PACKAGE}.qwen2.tokenization:Qwen2Tokenizer",
         ),
         family(
             "recurrent_gemma",
-            f"{PACKAGE}.recurrent_gemma",
             "RecurrentGemma",
             ("Model", "ForCausalLM"),
             tokenizer=f"{PACKAGE}.gemma.tokenization:GemmaTokenizer",
         ),
         family(
             "rwkv",
-            f"{PACKAGE}.rwkv",
             "Rwkv",
             ("Model", "ForCausalLM"),
             auto={
@@ -312,21 +284,18 @@ def dovetail_models() -> list[ModelDeclaration]:
         ),
         family(
             "stablelm",
-            f"{PACKAGE}.stablelm",
             "StableLm",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer=f"{PACKAGE}.gpt_neox.tokenization:GPTNeoXTokenizerFast",
         ),
         family(
             "starcoder2",
-            f"{PACKAGE}.starcoder2",
             "Starcoder2",
             ("Model", "ForCausalLM", *TEXT_CLASSIFIERS),
             tokenizer=f"{PACKAGE}.gpt2.tokenization:GPT2Tokenizer",
         ),
         family(
             "t5",
-            f"{PACKAGE}.t5",
             "T5",
             ("Model", *CLASSIFIERS),
             auto={
@@ -339,6 +308,13 @@ def dovetail_models() -> list[ModelDeclaration]:
             tokenizer="T5Tokenizer",
         ),
     ]
+
+
+def family(
+    model_type: str, prefix: str, heads: tuple[str, ...], **options: Any
+) -> ModelDeclaration:
+    """The declaration of the folder `model_type` of this package."""
+    return declared(model_type, f"{PACKAGE}.{model_type}", prefix, heads, **options)
 
 
 @hookimpl

@@ -18,13 +18,13 @@ from dovetail.heads import (
     ForSequenceClassification,
     ForTokenClassification,
 )
-from dovetail.layers.activations import activation
 from dovetail.layers.attention import split_heads
 from dovetail.layers.projections import Linear
 from dovetail.layers.rotary import RotaryEmbedding, apply_rotary
 from dovetail.modeling import INPUT_EMBEDDINGS, PreTrainedModel
 from dovetail.outputs import BaseModelOutputWithPast
 from dovetail.recording import Recorder, backbone
+from dovetail_models_text.bloom.modeling import BloomMLP
 from dovetail_models_text.gpt_neox.configuration import GPTNeoXConfig
 
 
@@ -48,19 +48,6 @@ class GPTNeoXAttention(nn.Module):
         return self.dense(context.attend(query, key, value, self.layer_idx, dropout=dropout))
 
 
-class GPTNeoXMLP(nn.Module):
-    """Two projections around an activation."""
-
-    def __init__(self, config: GPTNeoXConfig) -> None:
-        super().__init__()
-        self.dense_h_to_4h = Linear(config.hidden_size, config.intermediate_size)
-        self.dense_4h_to_h = Linear(config.intermediate_size, config.hidden_size)
-        self.act = activation(config.hidden_act)
-
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.dense_4h_to_h(self.act(self.dense_h_to_4h(hidden_states)))
-
-
 class GPTNeoXLayer(nn.Module):
     """Attention and MLP, side by side or one after the other."""
 
@@ -70,7 +57,7 @@ class GPTNeoXLayer(nn.Module):
         self.input_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.attention = GPTNeoXAttention(config, layer_idx)
-        self.mlp = GPTNeoXMLP(config)
+        self.mlp = BloomMLP(config, config.intermediate_size, config.hidden_act)
         self.dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
