@@ -254,8 +254,7 @@ class MambaModel(MambaPreTrainedModel):
         `cache_params` stands for; `past_key_values` is the same.
 
         A `cache_position` that begins with 0 begins a new text. Without `use_cache` (by default in
-        training) no cache is returned. Padding, where `attention_mask` is 0, leaves no trace on the
-        left of a text; behind it states fade, so that no text can go on there.
+        training) no cache is returned. Padding, where `attention_mask` is 0, leaves no trace.
         """
         if cache_params is not None and past_key_values is not None:
             raise ValueError("cache_params and past_key_values are the same: give one of them.")
