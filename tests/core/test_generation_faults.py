@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dovetail.caches import DynamicCache, QuantizedCacheConfig, StaticCache
+from dovetail.caches import DynamicCache, QuantizedCacheConfig, StaticCache, state_layer
 from dovetail.configs import PretrainedConfig
 from dovetail.errors import GenerationError
 from dovetail.generation import (
@@ -18,6 +18,7 @@ from dovetail.generation import (
     LogitsProcessorList,
     MaxLengthCriteria,
     NoRepeatNGramLogitsProcessor,
+    PhrasalConstraint,
     TextStreamer,
 )
 from dovetail.modeling import PreTrainedModel
@@ -71,6 +72,13 @@ def filled(layers: int = 1, rows: int = 1, heads: int = 1, width: int = 4) -> Dy
 @pytest.fixture
 def model() -> Bigram:
     return Bigram(BigramConfig(bos_token_id=1, eos_token_id=2, pad_token_id=0))
+
+
+def of_states() -> DynamicCache:
+    """The cache of a recurrent model."""
+    cache = DynamicCache()
+    state_layer(cache, 0).put(2, state=torch.zeros(1, 4))
+    return cache
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -135,7 +143,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
             "cache_config": {"batch_size": 1, "max_cache_len": 4},
             "max_new_tokens": 9,
         },
-        "room for 4 positions and the text may need 12",
+        "max_cache_len=4 and the text may need 12",
     ),
     "a part of the prompt": ({"prefill_chunk_size": 0}, "prefill_chunk_size=0"),
     "records of parts": (
@@ -161,6 +169,14 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "a cache of more heads": (
         {"past_key_values": filled(heads=2)},
         "keys of 2 heads of width 4, and Bigram 1 of 4",
+    ),
+    "a cache of states": (
+        {"past_key_values": of_states()},
+        "layer 0 holds a state, and that of Bigram does not",
+    ),
+    "tuples of older code": (
+        {"past_key_values": ((torch.zeros(1, 1, 2, 4),),)},
+        "layer 0 is no pair of key and value",
     ),
     "a cache of more texts": (
         {"past_key_values": filled(rows=2)},
@@ -285,6 +301,41 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"stopping_criteria": [MaxLengthCriteria(4)]},
         "give either the object or the setting",
     ),
+    "padding of two tokens": ({"pad_token_id": [1, 2]}, r"pad_token_id=\[1, 2\]: it must be a tok"),
+    "padding as text": ({"pad_token_id": "x"}, "pad_token_id='x'"),
+    "decay of one number": (
+        {"exponential_decay_length_penalty": (1,)},
+        r"exponential_decay_length_penalty=\(1,\): it must be a pair",
+    ),
+    "decay by nothing": ({"exponential_decay_length_penalty": (1, 0.0)}, "a factor above 0"),
+    "watermark as number": ({"watermarking_config": 3}, "watermarking_config=3: it must be a Wat"),
+    "nothing left to write": (
+        {"suppress_tokens": list(range(12))},
+        "suppress_tokens holds all 12 tokens",
+    ),
+    "nothing to begin with": (
+        {"begin_suppress_tokens": list(range(12))},
+        "begin_suppress_tokens holds all 12",
+    ),
+    "unknown bad word": ({"bad_words_ids": [[3, 40]]}, "bad_words_ids=40 is outside the vocab"),
+    "unknown biased word": ({"sequence_bias": {(40, 41): 1.0}}, r"sequence_bias=\[40, 41\] is out"),
+    "unknown forced word": (
+        {"num_beams": 2, "force_words_ids": [[[3], [40]]]},
+        "force_words_ids=40 is outside the vocabulary",
+    ),
+    "unknown phrase": (
+        {"num_beams": 2, "constraints": [PhrasalConstraint([40])]},
+        "constraints=40 is outside the vocabulary",
+    ),
+    "stop strings of no kind": ({"stop_strings": 3, "tokenizer": 1}, "stop_strings=3: give a str"),
+    "tokenizer of no kind": ({"stop_strings": ".", "tokenizer": 1}, "which decodes nothing"),
+    "processor of no kind": ({"logits_processor": [3]}, "logits_processor holds a int"),
+    "processors as number": ({"logits_processor": 3}, "logits_processor is a int: give a list"),
+    "criterion of no kind": ({"stopping_criteria": [3]}, "stopping_criteria holds a int"),
+    "prefixes of no kind": ({"prefix_allowed_tokens_fn": 3}, "give a function of the batch index"),
+    "streamer of no kind": ({"streamer": 3}, "it needs the methods put and end"),
+    "cache of no kind": ({"past_key_values": 3}, "past_key_values is a int: give a cache"),
+    "loop of no kind": ({"custom_generate": 3}, "custom_generate is a int: give the name of"),
     "settings as dictionary": ({"generation_config": {"top_k": 3}}, "generation_config is a dict"),
 }
 

@@ -159,6 +159,10 @@ def adopt_cache(
         given = (EncoderDecoderCache if joint else DynamicCache).from_legacy_cache(given)
     elif joint and isinstance(given, DynamicCache):
         given = EncoderDecoderCache(given, DynamicCache())
+    if not hasattr(given, "get_seq_length"):
+        raise GenerationError(
+            f"past_key_values is a {type(given).__name__}: give a cache of dovetail.caches, or none"
+        )
     if not isinstance(given, Cache):
         return given
     own = given.self_attention_cache if isinstance(given, EncoderDecoderCache) else given

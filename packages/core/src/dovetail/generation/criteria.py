@@ -44,6 +44,11 @@ def make_criteria(
                 "generate(..., tokenizer=tokenizer)"
             )
         made.append(StopStringCriteria(tokenizer, config.stop_strings))
+        if not hasattr(tokenizer, "decode"):
+            raise GenerationError(
+                f"tokenizer is a {type(tokenizer).__name__}, which decodes nothing: give the "
+                "model's tokenizer"
+            )
     if ends := end_tokens(config):
         made.append(EosTokenCriteria(list(ends)))
     refuse_doubles("stopping_criteria", made, custom or ())

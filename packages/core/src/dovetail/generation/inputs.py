@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from dovetail.errors import GenerationError, near_matches
-from dovetail.generation.checks import token_tuple
 from dovetail.generation.configuration import DEFAULTS, GenerationConfig, end_tokens
 from dovetail.logging import get_logger
 from dovetail.outputs import ModelOutput
@@ -144,19 +143,6 @@ def check_mask(mask: Any, inputs: Tensor, name: str) -> None:
             f"attention_mask has shape {tuple(mask.shape)} and {name} {tuple(inputs.shape)}: "
             f"the mask must be {tuple(inputs.shape[:2])}, 1 for each token to read, 0 for padding"
         )
-
-
-def check_token_settings(config: GenerationConfig, vocabulary: int | None) -> None:
-    """Raise `GenerationError` for settings that force a token which the vocabulary does not "
-    "have."""
-    if vocabulary is None:
-        return
-    for name in ("forced_bos_token_id", "forced_eos_token_id", "decoder_start_token_id"):
-        for token in token_tuple(getattr(config, name)):
-            if not 0 <= token < vocabulary:
-                raise GenerationError(
-                    f"{name}={token} is outside the vocabulary: ids go from 0 to {vocabulary - 1}"
-                )
 
 
 def infer_mask(input_ids: Tensor, config: GenerationConfig) -> Tensor | None:

@@ -17,6 +17,7 @@ from dovetail.caches import Cache
 from dovetail.errors import GenerationError
 from dovetail.generation import inputs as prompts
 from dovetail.generation.caching import adopt_cache, make_cache
+from dovetail.generation.call_checks import check_objects, check_tokens
 from dovetail.generation.checks import token_tuple
 from dovetail.generation.configuration import GenerationConfig, end_tokens
 from dovetail.generation.continuous.mixin import ContinuousMixin
@@ -103,6 +104,7 @@ class GenerationMixin(ContinuousMixin):
                 negative_prompt_attention_mask=negative_prompt_attention_mask,
                 **kwargs,
             )
+        check_objects(logits_processor, stopping_criteria, prefix_allowed_tokens_fn, streamer)
         tokenizer = kwargs.pop("tokenizer", None)
         arguments = {
             "assistant_model": assistant_model,
@@ -325,7 +327,7 @@ class GenerationMixin(ContinuousMixin):
         given = model_kwargs.get("encoder_outputs") is not None
         if not given:
             source = prompts.check_prompt(source, name, read)
-        prompts.check_token_settings(config, written)
+        check_tokens(config, written)
         self._prepare_special_tokens(config)
         mask = model_kwargs.get("attention_mask")
         if mask is not None:

@@ -18,6 +18,7 @@ from dovetail.generation.checks import (
     TOKEN_IDS,
     WHOLE,
     Check,
+    is_token_ids,
     optional,
     token_tuple,
 )
@@ -55,6 +56,20 @@ _SCHEMA = Check(
     "a JSON schema as a dictionary or as JSON text", lambda value: isinstance(value, dict | str)
 )
 _TEXT = Check("a string", lambda value: isinstance(value, str))
+_PAD = Check("a token id", lambda value: is_token_ids(value) and len(token_tuple(value)) == 1)
+_DECAY = Check(
+    "a pair: new tokens before it begins, at least 0, and a factor above 0",
+    lambda value: (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and WHOLE.holds(value[0])
+        and POSITIVE_REAL.holds(value[1])
+    ),
+)
+_WATERMARK = Check(
+    "a WatermarkingConfig or a dictionary of its settings",
+    lambda value: hasattr(value, "construct_processor"),
+)
 _RANGES: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (POSITIVE, ("num_beams", "num_beam_groups", "num_return_sequences", "num_assistant_tokens")),
     (
@@ -92,6 +107,9 @@ _RANGES: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (optional(_EARLY), ("early_stopping",)),
     (optional(POSITIVE), ("assistant_early_exit", "assistant_lookbehind", "target_lookbehind")),
     (optional(_SCHEMA), ("json_schema",)),
+    (optional(_PAD), ("pad_token_id",)),
+    (optional(_DECAY), ("exponential_decay_length_penalty",)),
+    (optional(_WATERMARK), ("watermarking_config",)),
     (optional(_TEXT), ("regex", "grammar")),
     (optional(_SCHEDULE), ("num_assistant_tokens_schedule",)),
     (optional(_CACHE), ("cache_implementation",)),

@@ -105,9 +105,8 @@ class StopStringCriteria(StoppingCriteria):
 
     def __init__(self, tokenizer: Any, stop_strings: str | Iterable[str]) -> None:
         self.tokenizer = tokenizer
-        self.stop_strings = (
-            (stop_strings,) if isinstance(stop_strings, str) else tuple(stop_strings)
-        )
+        one = isinstance(stop_strings, str) or not isinstance(stop_strings, Iterable)
+        self.stop_strings: tuple[str, ...] = (stop_strings,) if one else tuple(stop_strings)  # type: ignore[assignment]
         if not self.stop_strings or not all(
             isinstance(text, str) and text for text in self.stop_strings
         ):

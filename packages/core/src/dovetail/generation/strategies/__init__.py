@@ -92,6 +92,11 @@ def choose(
         from dovetail.generation.strategies.custom import CustomLoop
 
         return CustomLoop(name)
+    if not isinstance(name, str | None):
+        raise GenerationError(
+            f"custom_generate is a {type(name).__name__}: give the name of a strategy, a function, "
+            "or a folder or repository of code"
+        )
     wanted = name or config.get_generation_mode(arguments.get("assistant_model")).value
     try:
         return registry.strategies().load(wanted)()
