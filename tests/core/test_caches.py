@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 import torch
-from tests.core.decoder import DecoderConfig
+from tests.core.decoder import DecoderConfig, decoder, some_ids
 
 from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache, StaticCache
 
@@ -159,3 +159,11 @@ def test_an_encoder_decoder_cache_moves_both_halves():
     assert (cache.get_seq_length(), cache.cross_attention_cache.get_seq_length()) == (1, 3)
     cache.reset()
     assert cache.is_updated == {0: False}
+
+
+def test_what_does_not_fit_a_reserved_cache_is_refused():
+    cache, (piece,) = StaticCache(DecoderConfig(), 1, 5), pieces(1)
+    with pytest.raises(ValueError, match=r"reserved for \(1, 2, 5, 4\) rows, heads, positions"):
+        cache.update(piece, piece, 0)
+    with pytest.raises(ValueError, match="room for 5 positions and the text may need 6"):
+        decoder()(some_ids(1, 6), past_key_values=cache)

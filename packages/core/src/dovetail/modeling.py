@@ -490,9 +490,10 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         cache = self.open_cache(past_key_values, use_cache, kind)
         if cache_position is None:
             start = 0 if cache is None else cache.get_seq_length()
-            cache_position = torch.arange(
-                start, start + hidden_states.shape[1], device=hidden_states.device
-            )
+            end = start + hidden_states.shape[1]
+            if cache is not None:
+                cache.check_room(end)
+            cache_position = torch.arange(start, end, device=hidden_states.device)
         encoder_mask = None
         if encoder_hidden_states is not None:
             encoder_mask = bidirectional_mask(

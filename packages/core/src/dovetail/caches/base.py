@@ -16,6 +16,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from dovetail.errors import GenerationError
+
 KeyValue = tuple[Tensor, Tensor]
 
 
@@ -150,6 +152,15 @@ class Cache:
         limits = [limit for layer in self.layers if (limit := layer.max_length()) is not None]
         return min(limits, default=None)
 
+    def check_room(self, length: int) -> None:
+        """Raise `GenerationError` when a text of `length` positions does not fit."""
+        limit = self.room()
+        if limit is not None and limit < length:
+            raise GenerationError(
+                f"the cache has room for {limit} positions and the text may need {length}: "
+                "make it longer, or lower max_new_tokens"
+            )
+
     get_max_length = get_max_cache_shape
 
     def get_usable_length(self, new_seq_length: int, layer_idx: int = 0) -> int:
@@ -258,8 +269,13 @@ class Cache:
     ) -> Self:
         """A cache, made with `args` and `kwargs`, that holds a tuple of (key, value) pairs."""
         cache = cls(*args, **kwargs)
-        for index, (key, value) in enumerate(past_key_values or ()):
-            cache.update(key, value, index)
+        for index, layer in enumerate(past_key_values or ()):
+            if len(layer) != 2 or not all(isinstance(tensor, Tensor) for tensor in layer):
+                raise GenerationError(
+                    f"past_key_values: layer {index} is no pair of key and value (B, K, S, E): "
+                    "give a cache, or a pair of tensors for each layer"
+                )
+            cache.update(layer[0], layer[1], index)
         return cache
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from dovetail.caches.base import Cache, CacheLayer, KeyValue
 from dovetail.caches.kinds import key_value_shape, layer_windows
 from dovetail.caches.states import StateLayer
+from dovetail.errors import GenerationError
 
 
 class StaticLayer(CacheLayer):
@@ -63,6 +64,11 @@ class StaticLayer(CacheLayer):
         keys, values, seen = cast(
             "tuple[Tensor, Tensor, Tensor]", (self.keys, self.values, self.seen)
         )
+        if key.shape[:2] != keys.shape[:2] or key.shape[3] != keys.shape[3]:
+            raise GenerationError(
+                f"the cache is reserved for {tuple(keys.shape)} rows, heads, positions and width, "
+                f"and keys of {tuple(key.shape)} are to be added: make it for this model and batch"
+            )
         if cache_position is None:
             cache_position = torch.arange(key.shape[2], device=key.device) + seen
         return keys, values, cache_position

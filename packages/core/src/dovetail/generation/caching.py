@@ -18,6 +18,7 @@ from dovetail.caches import (
     QuantizedCacheConfig,
     QuantoQuantizedCache,
     SlidingWindowCache,
+    StateLayer,
     StaticCache,
     StaticCacheConfig,
     key_value_shape,
@@ -126,7 +127,11 @@ def _reserved(config: GenerationConfig, rows: int, length: int) -> int:
             f"cache_config: batch_size={settings.batch_size} and there are {rows} texts: they must "
             "be equal"
         )
-    _check_room(settings.max_cache_len, length)
+    if settings.max_cache_len < length:
+        raise GenerationError(
+            f"cache_config: max_cache_len={settings.max_cache_len} and the text may need {length}: "
+            "raise it, or lower max_new_tokens"
+        )
     return settings.max_cache_len
 
 
@@ -166,28 +171,26 @@ def adopt_cache(
     if not isinstance(given, Cache):
         return given
     own = given.self_attention_cache if isinstance(given, EncoderDecoderCache) else given
-    _check_room(own.room(), length)
+    own.check_room(length)
     _check_fit(own, model, prompts if own.seen_tokens else prompts * rows)
     return given
 
 
-def _check_room(limit: int | None, length: int) -> None:
-    if limit is not None and limit < length:
-        raise GenerationError(
-            f"the cache has room for {limit} positions and the text may need {length}: "
-            "make it longer, or lower max_new_tokens"
-        )
-
-
 def _check_fit(cache: Cache, model: Any, rows: int) -> None:
     """Raise `GenerationError` for a cache of another model, or for other than `rows` texts."""
-    name, layers = type(model).__name__, len(layer_windows(model.config))
-    if len(cache.layers) not in (0, layers):
+    name, windows = type(model).__name__, layer_windows(model.config)
+    if len(cache.layers) not in (0, len(windows)):
         raise GenerationError(
-            f"past_key_values has {len(cache.layers)} layers and {name} {layers}: it is the cache "
-            "of another model"
+            f"past_key_values has {len(cache.layers)} layers and {name} {len(windows)}: it is the "
+            "cache of another model"
         )
     for index, layer in enumerate(cache.layers):
+        if layer.length() and isinstance(layer, StateLayer) != (windows[index] == 0):
+            held = "a state" if isinstance(layer, StateLayer) else "keys"
+            raise GenerationError(
+                f"past_key_values: layer {index} holds {held}, and that of {name} does not: it is "
+                "the cache of another model"
+            )
         if (shape := layer.shape()) is None:
             continue
         heads, width = key_value_shape(model.config)
