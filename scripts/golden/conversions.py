@@ -155,6 +155,47 @@ def _metaseq() -> dict[str, Any]:
             "config": {"num_attention_heads": H}}  # fmt: skip
 
 
+CROSS: Shapes = {
+    **{f"encoder_attn.{p}_proj.weight": [D, D] for p in ("k", "v", "q", "out")},
+    **{f"encoder_attn.{p}_proj.bias": [D] for p in ("k", "v", "q", "out")},
+    **{f"encoder_attn_layer_norm.{p}": [D] for p in ("weight", "bias")},
+}
+FAIRSEQ_ARGS: dict[str, Any] = {
+    "max_source_positions": 40,
+    "activation_fn": "relu",
+    "share_decoder_input_output_embed": True,
+    "no_scale_embedding": False,
+    "dropout": 0.1,
+    "attention_dropout": 0.1,
+    "activation_dropout": 0.0,
+    **{f"{stack}_{name}": value
+       for stack in ("encoder", "decoder")
+       for name, value in (("layers", L), ("embed_dim", D), ("ffn_embed_dim", F),
+                           ("attention_heads", H), ("layerdrop", 0.0))},
+}  # fmt: skip
+
+
+def _fairseq(learned: bool) -> dict[str, Any]:
+    """mBART with learned positions and normalised embeddings, M2M-100 without either."""
+    tensors: Shapes = {}
+    for stack in ("encoder", "decoder"):
+        block = FAIRSEQ_BLOCK | (CROSS if stack == "decoder" else {})
+        for n in range(L):
+            tensors |= {f"{stack}.layers.{n}.{name}": shape for name, shape in block.items()}
+        tensors |= {f"{stack}.layer_norm.{p}": [D] for p in ("weight", "bias")}
+        tensors[f"{stack}.version"] = [1]
+        if learned:
+            tensors |= {f"{stack}.layernorm_embedding.{p}": [D] for p in ("weight", "bias")}
+            tensors[f"{stack}.embed_positions.weight"] = [42, D]
+        else:
+            tensors[f"{stack}.embed_positions._float_tensor"] = [1]
+    tensors["encoder.embed_tokens.weight"] = [V, D]
+    copies = ["decoder.embed_tokens.weight"]
+    file = {"under": "model", "tensors": tensors, "args": FAIRSEQ_ARGS,
+            "copies": dict.fromkeys(copies, "encoder.embed_tokens.weight")}  # fmt: skip
+    return {"files": {"model.pt": file}}
+
+
 MEGATRON_BLOCK: Shapes = {
     "input_layernorm.weight": [D],
     "input_layernorm.bias": [D],
@@ -354,6 +395,38 @@ def _run_opt(source: Path, target: Path) -> State:
     module.OPTModel.half = lambda self: self
     module.convert_opt_checkpoint(str(source / "restored.pt"), str(target), str(target))
     return {f"model.{name}": tensor for name, tensor in _read(target).items()}
+
+
+def _run_m2m_100(source: Path, target: Path) -> State:
+    module = _module("m2m_100.convert_m2m100_original_checkpoint_to_pytorch")
+    _trust_own_file(module)
+    state = module.convert_fairseq_m2m100_checkpoint_from_disk(str(source / "model.pt"))
+    return state.state_dict()
+
+
+def _run_mbart(source: Path, target: Path) -> State:
+    from transformers import MBartConfig
+
+    args = FAIRSEQ_ARGS
+    sizes = {"d_model": D, "max_position_embeddings": 40}
+    for stack in ("encoder", "decoder"):
+        sizes |= {f"{stack}_layers": L, f"{stack}_ffn_dim": args[f"{stack}_ffn_embed_dim"],
+                  f"{stack}_attention_heads": H}  # fmt: skip
+    MBartConfig(**sizes).save_pretrained(target)
+    module = _module("mbart.convert_mbart_original_checkpoint_to_pytorch")
+    _trust_own_file(module)
+    path = str(source / "model.pt")
+    model = module.convert_fairseq_mbart_checkpoint_from_disk(path, str(target), finetuned=True)
+    return model.state_dict()
+
+
+def _trust_own_file(module: Any) -> None:
+    """Let the reference unpickle the settings that this script has written."""
+    load = torch.load
+    module.torch = SimpleNamespace(
+        load=lambda path, **options: load(path, **options, weights_only=False),
+        **{name: getattr(torch, name) for name in ("no_grad", "nn", "Tensor")},
+    )
 
 
 def _run_rwkv(source: Path, target: Path) -> State:
@@ -586,6 +659,8 @@ TORCH: dict[str, Case] = {
     "gemma2/checkpoint": (lambda: _gemma(GEMMA2_LAYER, 2), _run_gemma("gemma2", 2)),
     "bloom/megatron": (_megatron, _run_bloom),
     "marian/npz": (_marian, _run_marian),
+    "m2m_100/fairseq": (lambda: _fairseq(learned=False), _run_m2m_100),
+    "mbart/fairseq": (lambda: _fairseq(learned=True), _run_mbart),
     "opt/metaseq-fused": (_metaseq, _run_opt),
     "rwkv/blinkdl": (lambda: {"files": {"model.pth": {"tensors": RWKV}}}, _run_rwkv),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ def write_original(folder: Path, case: Mapping[str, Any], weight: Weight, bundle
     """Write the files of `case` into `folder`.
 
     Each of ``case["files"]`` has tensors (name to shape), and maybe a `seed`, which goes before the
-    names so that parts of a tensor differ, `under`, the key that holds them, and `text`, the YAML
-    inside an ``.npz``. `bundle` writes TensorFlow's format.
+    names so that parts of a tensor differ; `copies`, names of tensors that are others; `under`, the
+    key that holds them; `args`, the settings of a run beside them; and `text`, the YAML inside an
+    ``.npz``. `bundle` writes TensorFlow's format.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in case.get("settings", {}).items():
@@ -34,6 +36,8 @@ def write_original(folder: Path, case: Mapping[str, Any], weight: Weight, bundle
             key: torch.from_numpy(weight(file.get("seed", "") + key, tuple(shape)))
             for key, shape in file["tensors"].items()
         }
+        for key, other in file.get("copies", {}).items():
+            tensors[key] = tensors[other]
         path = folder / name
         if path.suffix == ".npz":
             text = np.frombuffer(file["text"].encode() + b"\0", np.int8)
@@ -46,7 +50,10 @@ def write_original(folder: Path, case: Mapping[str, Any], weight: Weight, bundle
 
             save_file(tensors, path)
         else:
-            torch.save({file["under"]: tensors} if "under" in file else tensors, path)
+            content: dict[str, Any] = {file["under"]: tensors} if "under" in file else tensors
+            if "args" in file:
+                content["args"] = Namespace(**file["args"])
+            torch.save(content, path)
 
 
 def digest(tensor: torch.Tensor) -> str:
