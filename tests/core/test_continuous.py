@@ -84,7 +84,7 @@ class Slow(LogitsProcessor):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         self.begun.set()
-        self.hurry.wait(0.01)
+        self.hurry.wait(0.05)
         return scores
 
 
@@ -441,9 +441,11 @@ def test_settings_that_cannot_be_are_refused_in_the_call(
     with manager(model) as served:
         with pytest.raises(GenerationError, match=words):
             served.add_request(PROMPTS[0], **given)
-        name = served.add_request(PROMPTS[0], request_id="taken", logits_processor=[Slow()])
+        slow = Slow()
+        name = served.add_request(PROMPTS[0], request_id="taken", logits_processor=[slow])
         with pytest.raises(GenerationError, match="'taken' names a request"):
             served.add_request(PROMPTS[1], request_id=name)
+        slow.hurry.set()
         assert served.get_result(name, PATIENCE).is_finished()
 
 
