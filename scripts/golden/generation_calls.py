@@ -9,7 +9,8 @@ as large as usual so that texts vary.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,7 +129,8 @@ class Calls:
 
         Besides settings these are ``prompt`` (see `prompts`), ``embedded`` (True: embeddings in
         place of ids, ``"too"``: beside them), ``drafted`` (settings of a draft model),
-        ``phrases`` (constraints) and ``allowed`` (tokens, in turn, by row and length).
+        ``phrases`` (constraints), ``allowed`` (tokens, in turn, by row and length) and
+        ``multiples`` (a row stops after a multiple of it).
         """
         options = dict(options)
         ids, mask = self.prompts(model.config.is_encoder_decoder, options.pop("prompt", "ragged"))
@@ -144,6 +146,8 @@ class Calls:
             made["constraints"] = [self.constraint(phrase) for phrase in phrases]
         if (allowed := options.pop("allowed", None)) is not None:
             made["prefix_allowed_tokens_fn"] = in_turn(allowed)
+        if (number := options.pop("multiples", None)) is not None:
+            made["stopping_criteria"] = [lambda ids, scores, **_: ids[:, -1] % number == 0]
         made |= {name: torch.tensor(options.pop(name)) for name in TENSORS if name in options}
         return {**made, **options}
 
@@ -158,13 +162,16 @@ class Calls:
         """What one call returns: tokens as they are, floats as fingerprints."""
         options = dict(options)
         unrecorded = options.pop("unrecorded", ())
+        drafted = "drafted" in options
         torch.manual_seed(options.pop("seed", 5))
-        result = model.generate(**self.arguments(model, options))
+        arguments = self.arguments(model, options)
+        with counted(model) as passes:
+            result = model.generate(**arguments)
         if torch.is_tensor(result):
             return {"sequences": result.tolist()}
         names = [name for name in result if name != "past_key_values"]
         made = {"class": type(result).__name__, "fields": names}
-        made |= {"sequences": result.sequences.tolist()}
+        made |= {"sequences": result.sequences.tolist()} | ({"passes": passes} if drafted else {})
         for name in STEPS:
             if result.get(name) is not None:
                 made[name] = self.print([torch.stack(result[name], 1)], name)
@@ -207,3 +214,17 @@ class Calls:
 def in_turn(allowed: list[list[int]]) -> Callable[[int, Tensor], list[int]]:
     """A function that allows one list of tokens after the other, another to begin with each row."""
     return lambda row, text: allowed[(row + len(text)) % len(allowed)]
+
+
+@contextmanager
+def counted(model: Any) -> Iterator[list[int]]:
+    """A list that grows by the number of tokens of each pass of `model`."""
+    passes: list[int] = []
+
+    def note(module: Any, arguments: tuple[Any, ...], given: dict[str, Any]) -> None:
+        ids = given.get("decoder_input_ids", given.get("input_ids"))
+        passes.append(-1 if ids is None else ids.shape[1])
+
+    hook = model.register_forward_pre_hook(note, with_kwargs=True)
+    yield passes
+    hook.remove()

@@ -169,6 +169,7 @@ CONSTRAINED: Table = {
         **UNSCORED,
     },
 }
+STOPPED = {"multiples": 5, **ENDLESS}
 CONTRASTED = {"penalty_alpha": 0.6, "top_k": 4}
 CONTRASTIVE: Table = {
     "contrastive": CONTRASTED,
@@ -326,6 +327,17 @@ EMBEDDED_TOO: Table = {
     f"embedded too{name}": {**case, "embedded": "too"} for name, case in STRATEGIES.items()
 }
 EMBEDDED_LAYERS: Table = {"embedded, low layers": {"dola_layers": "low", "embedded": True}}
+STOPPING: Table = {
+    "stopped": STOPPED,
+    "stopped beams": {**STOPPED, "num_beams": 3},
+    "stopped groups": {**STOPPED, **PAIRS},
+    "stopped, contrastive": {**STOPPED, **CONTRASTED},
+    "stopped, drawn": {**STOPPED, **DRAWN},
+    "one token": {"max_new_tokens": 1},
+    "one token, beams": {"max_new_tokens": 1, "num_beams": 3},
+    "many beams": {"max_new_tokens": 3, "num_beams": 40, "num_return_sequences": 2},
+    "total length": {"max_new_tokens": None, "max_length": 12, "min_length": 10},
+}
 DECODER_PROMPTS: Table = {
     "decoder prompt": {"decoder_input_ids": [[0, 5, 6]] * 3},
     "decoder prompt without start": {"decoder_input_ids": [[5, 6]] * 3},
@@ -334,7 +346,7 @@ DECODER_PROMPTS: Table = {
 }
 ANY: Table = {
     **GREEDY, **BEAMS, **GROUPS, **CONSTRAINED, **CONTRASTIVE, **ASSISTED, **SAMPLED,
-    **BEAM_SAMPLED, **DRAWN_WITH_HELP, **EMBEDDED,
+    **BEAM_SAMPLED, **DRAWN_WITH_HELP, **EMBEDDED, **STOPPING,
 }  # fmt: skip
 OF_DECODERS: Table = {
     **DOLA, **GUIDED, **DRAWN_OTHERWISE, **EMBEDDED_TOO, **EMBEDDED_LAYERS,
