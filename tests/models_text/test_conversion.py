@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models_text.conversions import read_hub, round_trip, tiny
+from tests.models_text.conversions import round_trip, tiny
 from tests.models_text.originals import digest, write_original
 
 from dovetail import registry
@@ -17,6 +17,7 @@ from dovetail.converting import convert_checkpoint
 from dovetail.converting.bundle import write_bundle
 from dovetail.errors import CheckpointError
 from dovetail.testing import seeded
+from dovetail.testing.converting import read_hub
 from dovetail.weights import MemoryTensor
 
 SEQ2SEQ = {
