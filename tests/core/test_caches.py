@@ -9,7 +9,14 @@ import pytest
 import torch
 from tests.core.decoder import DecoderConfig, decoder, some_ids
 
-from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache, StaticCache
+from dovetail.caches import (
+    Cache,
+    DynamicCache,
+    EncoderDecoderCache,
+    OffloadedCache,
+    SinkCache,
+    StaticCache,
+)
 
 
 def pieces(count: int, batch: int = 2, length: int = 3) -> list[torch.Tensor]:
@@ -167,3 +174,12 @@ def test_what_does_not_fit_a_reserved_cache_is_refused():
         cache.update(piece, piece, 0)
     with pytest.raises(ValueError, match="room for 5 positions and the text may need 6"):
         decoder()(some_ids(1, 6), past_key_values=cache)
+
+
+def test_an_encoder_decoder_cache_leaves_its_work_to_the_halves():
+    own = SinkCache(4, 1)
+    cache = EncoderDecoderCache(own, OffloadedCache())
+    for piece in pieces(4, length=2):
+        cache.update(piece, piece, 0, {"cos": torch.ones(1, 2, 4), "sin": torch.zeros(1, 2, 4)})
+    assert (cache.get_seq_length(), cache.seen_tokens) == (4, 8)
+    assert own.key_cache[0].shape[2] == 4

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -44,6 +45,20 @@ class EncoderDecoderCache(Cache):
         if self.cross_attention_cache.get_seq_length(layer_idx) == 0:
             return self.cross_attention_cache.update(*make(), layer_idx)
         return self.cross_attention_cache[layer_idx]
+
+    def update(
+        self,
+        key_states: Tensor,
+        value_states: Tensor,
+        layer_idx: int,
+        cache_kwargs: Mapping[str, Any] | None = None,
+    ) -> KeyValue:
+        """Add the decoder's own keys and values."""
+        return self.self_attention_cache.update(key_states, value_states, layer_idx, cache_kwargs)
+
+    @property
+    def seen_tokens(self) -> int:
+        return self.self_attention_cache.seen_tokens
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return self.self_attention_cache.get_seq_length(layer_idx)
