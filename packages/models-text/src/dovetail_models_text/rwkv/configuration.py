@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dovetail.config_fields import LayerCount, NonNegativeFloat, Size, TokenIds
 from dovetail.configs import PretrainedConfig
@@ -43,6 +43,13 @@ class RwkvConfig(PretrainedConfig):
     def layer_windows(self) -> list[int | None]:
         """No layer sees the tokens before: all have recurrent states."""
         return [0] * self.num_hidden_layers
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """What a layer remembers of each text."""
+        averages: Any = self.attention_hidden_size
+        inputs = dict.fromkeys(("feed_forward", "attention"), (self.hidden_size,))
+        return inputs | dict.fromkeys(("numerator", "denominator", "maximum"), (averages,))
 
     def halvings(self, layers: int) -> int:
         """How often hidden states were halved by the first `layers` layers."""

@@ -351,7 +351,11 @@ class RwkvModel(RwkvPreTrainedModel):
         given = one_of(state, past_key_values)
         cache = self.open_cache(given, use_cache, RwkvState)
         hidden_states = self.embed(input_ids, inputs_embeds)
-        self.check_state(cache, len(hidden_states))
+        if cache is not None and len(cache.layers) not in (0, len(self.blocks)):
+            raise ValueError(
+                f"state has {len(cache.layers)} layers and {type(self).__name__} "
+                f"{len(self.blocks)}: it is that of another model; give one of this model, or none."
+            )
         context = self.decoder_context(
             hidden_states,
             attention_mask,
@@ -366,22 +370,6 @@ class RwkvModel(RwkvPreTrainedModel):
             recorder.add_hidden_state(hidden_states)
             del recorder.notes["hidden_states"][0]
         return RwkvOutput(self.ln_out(hidden_states), context.next_cache)
-
-    def check_state(self, cache: Cache | None, rows: int) -> None:
-        """Raise `ValueError` unless `cache` is empty, or holds states of this model for `rows`
-        texts."""
-        layers = [] if cache is None else cache.layers
-        first = layers[0].get("attention") if layers and isinstance(layers[0], StateLayer) else None
-        if first is None:
-            return
-        held = (len(first), first.shape[-1], len(layers))
-        wanted = (rows, self.config.hidden_size, self.config.num_hidden_layers)
-        if held != wanted:
-            raise ValueError(
-                f"state holds (rows, width, layers) {held} where the input and "
-                f"{type(self).__name__} have {wanted}: give the state of these texts and of this "
-                "model, or none."
-            )
 
 
 class RwkvForCausalLM(ForCausalLM, RwkvPreTrainedModel):
