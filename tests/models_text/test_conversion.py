@@ -231,6 +231,13 @@ def bundle(tensors: Mapping[str, torch.Tensor], prefix: Path) -> None:
     write_bundle({name: MemoryTensor(tensor) for name, tensor in tensors.items()}, prefix)
 
 
+def test_a_bloom_of_the_hub_is_not_taken_for_a_falcon(tmp_path: Path) -> None:
+    architecture, sizes, _ = CASES["bloom/megatron"]
+    tiny(architecture, sizes).save_pretrained(tmp_path / "hub", safe_serialization=False)
+    with pytest.raises(CheckpointError, match="--to-original"):
+        convert_checkpoint(tmp_path / "hub", tmp_path / "out")
+
+
 def test_marians_vocabulary_is_translated_and_gains_padding(tmp_path: Path) -> None:
     architecture, sizes, given = CASES["marian/npz"]
     model = absent_zeroed("marian/npz", tiny(architecture, sizes))

@@ -51,6 +51,7 @@ REFINED_WEB = Layout(
     restore=_restore,
     marks=("transformer.h.*.self_attention.query_key_value.weight",),
     keys=("n_head", "n_layer"),
+    strangers=("**.word_embeddings_layernorm.weight", "word_embeddings_layernorm.weight"),  # BLOOM
     copies={
         "transformer.word_embeddings.weight": (
             "transformer.word_embeddings.weight",
