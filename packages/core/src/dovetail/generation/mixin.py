@@ -30,7 +30,7 @@ from dovetail.generation.processors.base import LogitsProcessor, LogitsProcessor
 from dovetail.generation.processors.table import ProcessorRequest, make_processors
 from dovetail.generation.rules import refuse_unavailable
 from dovetail.generation.stopping import StoppingCriteria, StoppingCriteriaList
-from dovetail.generation.strategies import choose
+from dovetail.generation.strategies import Strategy, choose
 from dovetail.generation.strategies.custom import repository_loop
 from dovetail.generation.streamers import BaseStreamer
 from dovetail.generation.tokens import TokenBuffer
@@ -89,25 +89,41 @@ class GenerationMixin(ContinuousMixin):
         Raises `GenerationError`, before the model runs, for settings and inputs that cannot be.
         """
         self._check_can_generate()
-        if (loop := repository_loop(custom_generate, kwargs)) is not None:
-            return loop(
-                self,
-                inputs=inputs,
-                generation_config=generation_config,
-                logits_processor=logits_processor,
-                stopping_criteria=stopping_criteria,
-                prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
-                synced_gpus=synced_gpus,
-                assistant_model=assistant_model,
-                streamer=streamer,
-                negative_prompt_ids=negative_prompt_ids,
-                negative_prompt_attention_mask=negative_prompt_attention_mask,
-                **kwargs,
-            )
-        check_objects(logits_processor, stopping_criteria, prefix_allowed_tokens_fn, streamer)
-        tokenizer = kwargs.pop("tokenizer", None)
-        arguments = {
+        call = {
+            "logits_processor": logits_processor,
+            "stopping_criteria": stopping_criteria,
+            "prefix_allowed_tokens_fn": prefix_allowed_tokens_fn,
+            "synced_gpus": synced_gpus,
             "assistant_model": assistant_model,
+            "streamer": streamer,
+            "negative_prompt_ids": negative_prompt_ids,
+            "negative_prompt_attention_mask": negative_prompt_attention_mask,
+        }
+        if (loop := repository_loop(custom_generate, kwargs)) is not None:
+            return loop(self, inputs=inputs, generation_config=generation_config, **call, **kwargs)
+        check_objects(logits_processor, stopping_criteria, prefix_allowed_tokens_fn, streamer)
+        strategy, decoding = self._prepare_decoding(
+            inputs, generation_config, custom_generate, call, kwargs
+        )
+        with decoding.streaming():
+            decoding.prefill()
+            return strategy.run(decoding)
+
+    def _prepare_decoding(
+        self,
+        inputs: Tensor | None,
+        generation_config: GenerationConfig | None,
+        custom_generate: str | Callable[..., Any] | None,
+        call: Arguments,
+        kwargs: Arguments,
+    ) -> tuple[Strategy, Decoding]:
+        """The strategy, and all that it needs, for a call of ``generate`` with the further named
+        arguments `call` and `kwargs`: everything is checked on the way, and then what an encoder
+        reads is read.
+        """
+        tokenizer, streamer = kwargs.pop("tokenizer", None), call["streamer"]
+        arguments = {
+            "assistant_model": call["assistant_model"],
             "assistant_tokenizer": kwargs.pop("assistant_tokenizer", None),
         }
         config, model_kwargs = self._prepare_generation_config(generation_config, **kwargs)
@@ -128,14 +144,14 @@ class GenerationMixin(ContinuousMixin):
             config,
             prompt.length,
             prompt.source,
-            prefix_allowed_tokens_fn,
+            call["prefix_allowed_tokens_fn"],
             self,
-            negative_prompt_ids,
-            negative_prompt_attention_mask,
+            call["negative_prompt_ids"],
+            call["negative_prompt_attention_mask"],
             tokenizer,
         )
-        processors = make_processors(request, logits_processor)
-        criteria = make_criteria(config, self.config, tokenizer, stopping_criteria)
+        processors = make_processors(request, call["logits_processor"])
+        criteria = make_criteria(config, self.config, tokenizer, call["stopping_criteria"])
         rows = strategy.rows_per_prompt(config)
         input_ids, model_kwargs = self._prepare_model_kwargs(prompt, rows, config, model_kwargs)
         decoding = Decoding(
@@ -146,13 +162,11 @@ class GenerationMixin(ContinuousMixin):
             processors=processors,
             stopping=criteria,
             streamer=streamer,
-            synced_gpus=bool(synced_gpus),
+            synced_gpus=bool(call["synced_gpus"]),
             arguments={"tokenizer": tokenizer, **arguments},
             prompt=prompt,
         )
-        with decoding.streaming():
-            decoding.prefill()
-            return strategy.run(decoding)
+        return strategy, decoding
 
     # What a model may override
 
