@@ -127,6 +127,13 @@ def test_backends_number_axes_in_their_own_way():
         config = QuantizedCacheConfig(backend=backend, axis_key=channels, axis_value=positions)
         assert not config.by_position(config.axis_key)
         assert config.by_position(config.axis_value)
+    with pytest.raises(
+        GenerationError, match="axis_key=1: it must be 0 or -1 for backend='quanto'"
+    ):
+        QuantoQuantizedCache(quantized(axis_key=1))
+    with pytest.raises(GenerationError, match="axis_value=-1: it must be 1 or 0 for backend='HQQ'"):
+        HQQQuantizedCache(quantized(axis_value=-1))
+    assert HQQQuantizedCache(quantized(axis_key=1, axis_value=0)).cache_config.axis_key == 1
     assert HQQQuantizedCache(quantized()).cache_config.backend == "HQQ"
     assert QuantoQuantizedCache(quantized()).cache_config.backend == "quanto"
 
@@ -136,11 +143,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no bits": ({"nbits": None}, "nbits=None"),
     "group": ({"q_group_size": 0}, "q_group_size=0: it must be a positive integer"),
     "window": ({"residual_length": -1}, "residual_length=-1: it must be an integer of at least 0"),
-    "axis": ({"axis_key": 1}, "axis_key=1: it must be 0 or -1 for backend='quanto'"),
-    "axis of HQQ": (
-        {"axis_value": -1, "backend": "HQQ"},
-        "axis_value=-1: it must be 1 or 0 for backend='HQQ'",
-    ),
+    "axis": ({"axis_key": 2}, "axis_key=2: it must be 0 or 1 or -1 for backend='quanto'"),
     "type": ({"compute_dtype": torch.int8}, "compute_dtype=torch.int8"),
     "unknown type": ({"compute_dtype": "float99"}, "compute_dtype=None"),
     "unknown": ({"nbit": 4}, "has no setting 'nbit'. Did you mean 'nbits'?"),

@@ -117,15 +117,21 @@ class QuantizedCacheConfig(CacheConfig):
             raise _refuse("q_group_size", self.q_group_size, "a positive integer")
         if not _is_whole(self.residual_length, 0):
             raise _refuse("residual_length", self.residual_length, "an integer of at least 0")
-        axes = self.AXES.get(self.backend, (0, 1, -1))
-        for name in ("axis_key", "axis_value"):
-            if getattr(self, name) not in axes:
-                allowed = " or ".join(map(str, axes))
-                raise _refuse(name, getattr(self, name), f"{allowed} for backend={self.backend!r}")
+        self._check_axes((0, 1, -1))
         if not isinstance(self.compute_dtype, torch.dtype) or (
             not self.compute_dtype.is_floating_point
         ):
             raise _refuse("compute_dtype", self.compute_dtype, "a floating point type of torch")
+
+    def check_backend(self) -> None:
+        """Raise `GenerationError` for an axis that the backend does not know."""
+        self._check_axes(self.AXES.get(self.backend, (0, 1, -1)))
+
+    def _check_axes(self, axes: tuple[int, ...]) -> None:
+        for name in ("axis_key", "axis_value"):
+            if getattr(self, name) not in axes:
+                allowed = " or ".join(map(str, axes))
+                raise _refuse(name, getattr(self, name), f"{allowed} for backend={self.backend!r}")
 
     def by_position(self, axis: int | None) -> bool:
         """Whether `axis` asks for groups of positions, and not of channels."""

@@ -156,6 +156,7 @@ class QuantizedCache(DynamicCache):
         super().__init__()
         if self.backend is not None and cache_config.backend != self.backend:
             cache_config = replace(cache_config, backend=self.backend)
+        cache_config.check_backend()
         self.cache_config = cache_config
         self._new_layer = partial(QuantizedLayer, cache_config)
 
