@@ -226,8 +226,8 @@ class RecurrentGemmaModel(RecurrentGemmaPreTrainedModel):
         """Hidden states (B, T, D) of the tokens.
 
         A text begins where `position_ids` (B, T) are 0; by default they count what `attention_mask`
-        does not hide. What was read before is in `past_key_values`, and nowhere in the model. Windows
-        count positions, padding included.
+        does not hide. What was read before is in `past_key_values`, and nowhere in the model.
+        Windows count positions, padding included.
         """
         hidden_states = self.embed(input_ids, inputs_embeds)
         if position_ids is None and attention_mask is not None and attention_mask.dim() == 2:
