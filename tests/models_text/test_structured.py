@@ -88,3 +88,15 @@ def test_a_pipeline_hands_its_tokenizer_on() -> None:
     assert len(json.loads(answer["generated_text"])) >= 2
     [answer] = pipe("hello", regex="true|name", **options)
     assert answer["generated_text"] in ("true", "name")
+
+
+def test_requests_that_are_batched_continuously_keep_to_it_too() -> None:
+    torch.manual_seed(0)
+    model = llama().eval()
+    prompts = [TOKENIZER.encode(text) for text in ("hello the", "x")]
+    options = {"json_schema": SCHEMA, "tokenizer": TOKENIZER, "max_new_tokens": 60}
+    outputs = model.generate_batch(prompts, **options)
+    for prompt, output in zip(prompts, outputs.values(), strict=True):
+        alone = model.generate(torch.tensor([prompt]), **options)[0, len(prompt) :]
+        assert output.generated_tokens == alone.tolist()
+        json.loads(TOKENIZER.decode(alone, skip_special_tokens=True))
