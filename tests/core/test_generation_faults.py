@@ -317,6 +317,12 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"begin_suppress_tokens": list(range(12))},
         "begin_suppress_tokens holds all 12",
     ),
+    "nothing but bad words": (
+        {"bad_words_ids": [[token] for token in range(12)], "eos_token_id": None},
+        "bad_words_ids holds all 12 tokens",
+    ),
+    "bias of nan": ({"sequence_bias": {(3,): float("nan")}}, "nan is no bias"),
+    "processes that are not there": ({"synced_gpus": True}, "no process group was started"),
     "unknown bad word": ({"bad_words_ids": [[3, 40]]}, "bad_words_ids=40 is outside the vocab"),
     "unknown biased word": ({"sequence_bias": {(40, 41): 1.0}}, r"sequence_bias=\[40, 41\] is out"),
     "unknown forced word": (

@@ -7,15 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
+
 from dovetail.errors import GenerationError
 from dovetail.generation.checks import token_tuple
-from dovetail.generation.configuration import GenerationConfig
+from dovetail.generation.configuration import GenerationConfig, end_tokens
 
 SHOWN = 5  # ids that an error lists
 
 
 def check_objects(
-    logits_processor: Any, stopping_criteria: Any, prefix_function: Any, streamer: Any
+    logits_processor: Any,
+    stopping_criteria: Any,
+    prefix_function: Any,
+    streamer: Any,
+    synced_gpus: bool | None = None,
 ) -> None:
     """Raise `GenerationError` for arguments of ``generate`` that cannot be called as they will
     be.
@@ -41,6 +47,11 @@ def check_objects(
             f"streamer is a {type(streamer).__name__}: it needs the methods put and end, as "
             "BaseStreamer has them"
         )
+    if synced_gpus and not torch.distributed.is_initialized():
+        raise GenerationError(
+            "synced_gpus=True waits for other processes, and no process group was started: call "
+            "torch.distributed.init_process_group, or leave it out"
+        )
 
 
 def check_tokens(config: GenerationConfig, vocabulary: int | None) -> None:
@@ -55,8 +66,14 @@ def check_tokens(config: GenerationConfig, vocabulary: int | None) -> None:
             raise GenerationError(
                 f"{name}={shown} is outside the vocabulary: ids go from 0 to {vocabulary - 1}"
             )
-    for name in ("suppress_tokens", "begin_suppress_tokens"):
-        if set(token_tuple(getattr(config, name))) >= set(range(vocabulary)):
+    words = [word[0] for word in config.bad_words_ids or () if len(word) == 1]
+    alone = set(words) - set(end_tokens(config))  # the end is never a bad word
+    for name, tokens in (
+        ("suppress_tokens", token_tuple(config.suppress_tokens)),
+        ("begin_suppress_tokens", token_tuple(config.begin_suppress_tokens)),
+        ("bad_words_ids", alone),
+    ):
+        if set(tokens) >= set(range(vocabulary)):
             raise GenerationError(
                 f"{name} holds all {vocabulary} tokens of the vocabulary, so none is left to "
                 "write: take some out"

@@ -101,7 +101,9 @@ class GenerationMixin(ContinuousMixin):
         }
         if (loop := repository_loop(custom_generate, kwargs)) is not None:
             return loop(self, inputs=inputs, generation_config=generation_config, **call, **kwargs)
-        check_objects(logits_processor, stopping_criteria, prefix_allowed_tokens_fn, streamer)
+        check_objects(
+            logits_processor, stopping_criteria, prefix_allowed_tokens_fn, streamer, synced_gpus
+        )
         strategy, decoding = self._prepare_decoding(
             inputs, generation_config, custom_generate, call, kwargs
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any
 
 import torch
@@ -149,6 +150,8 @@ def _bias_table(sequence_bias: Any) -> dict[tuple[int, ...], float]:
         raise GenerationError(problem) from error
     if not table or any(not tokens or min(tokens) < 0 for tokens in table):
         raise GenerationError(problem)
+    if any(isnan(bias) for bias in table.values()):
+        raise GenerationError(f"{problem}; nan is no bias")
     return table
 
 
