@@ -68,12 +68,12 @@ def check_tokens(config: GenerationConfig, vocabulary: int | None) -> None:
             )
     words = [word[0] for word in config.bad_words_ids or () if len(word) == 1]
     alone = set(words) - set(end_tokens(config))  # the end is never a bad word
-    for name, tokens in (
-        ("suppress_tokens", token_tuple(config.suppress_tokens)),
-        ("begin_suppress_tokens", token_tuple(config.begin_suppress_tokens)),
+    for name, banned in (
+        ("suppress_tokens", set(token_tuple(config.suppress_tokens))),
+        ("begin_suppress_tokens", set(token_tuple(config.begin_suppress_tokens))),
         ("bad_words_ids", alone),
     ):
-        if set(tokens) >= set(range(vocabulary)):
+        if banned >= set(range(vocabulary)):
             raise GenerationError(
                 f"{name} holds all {vocabulary} tokens of the vocabulary, so none is left to "
                 "write: take some out"
