@@ -69,6 +69,8 @@ def _other_names(cls: type[PretrainedConfig], name: str) -> set[str]:
     names = {field, *(alias for alias, target in cls._aliases.items() if target == field)}
     if name in DTYPE_NAMES:
         names |= set(DTYPE_NAMES)
+    if name in ("out_features", "out_indices"):
+        names |= {"out_features", "out_indices"}
     if name in ("num_labels", "id2label"):
         names |= {"num_labels", "id2label", "label2id"}
     return names

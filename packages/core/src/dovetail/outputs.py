@@ -256,6 +256,67 @@ class Seq2SeqQuestionAnsweringModelOutput(ModelOutput):
     encoder_attentions: Tensors | None = None
 
 
+@dataclass
+class BaseModelOutputWithNoAttention(ModelOutput):
+    """For convolutional bodies: `last_hidden_state` and `hidden_states` are (B, C, H, W)."""
+
+    last_hidden_state: Tensor | None = None
+    hidden_states: Tensors | None = None
+
+
+@dataclass
+class BaseModelOutputWithPoolingAndNoAttention(ModelOutput):
+    """As without pooling; `pooler_output` is (B, C, 1, 1) or (B, C), as the family has it."""
+
+    last_hidden_state: Tensor | None = None
+    pooler_output: Tensor | None = None
+    hidden_states: Tensors | None = None
+
+
+@dataclass
+class BackboneOutput(ModelOutput):
+    """`feature_maps` are (B, C, H, W), one for each chosen stage."""
+
+    feature_maps: Tensors | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+class ImageClassifierOutput(TaskOutput):
+    pass
+
+
+@dataclass
+class ImageClassifierOutputWithNoAttention(ModelOutput):
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: Tensors | None = None
+
+
+class SemanticSegmenterOutput(TaskOutput):
+    """`logits` (B, labels, H, W), of a part of the picture's height and width."""
+
+
+@dataclass
+class DepthEstimatorOutput(ModelOutput):
+    """`predicted_depth` is (B, H, W)."""
+
+    loss: Tensor | None = None
+    predicted_depth: Tensor | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+@dataclass
+class MaskedImageModelingOutput(ModelOutput):
+    """`reconstruction` (B, C, H, W) is the whole picture with the masked patches filled in."""
+
+    loss: Tensor | None = None
+    reconstruction: Tensor | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
 def seq2seq_output(
     kind: type[Output], decoder: ModelOutput, encoder: ModelOutput, **fields: Any
 ) -> Output:

@@ -18,12 +18,17 @@ from dovetail.outputs import ModelOutput
 
 
 class Recorder:
-    """What one forward pass of a backbone leaves behind."""
+    """What one forward pass of a backbone leaves behind.
+
+    A body whose last layer gives another state than it returns (before the final norm, say) notes
+    it by `add_last_hidden_state`, else its output's is recorded.
+    """
 
     def __init__(self, hidden_states: bool, attentions: bool, router_logits: bool = False) -> None:
         self.hidden_states, self.attentions = hidden_states, attentions
         self.router_logits = router_logits
         self.notes: dict[str, list[Tensor]] = {}
+        self.last_hidden_state: Tensor | None = None
         self._open = True
 
     def add(self, name: str, tensor: Tensor) -> None:
@@ -37,6 +42,10 @@ class Recorder:
         if self.hidden_states:
             self.add("hidden_states", tensor)
 
+    def add_last_hidden_state(self, tensor: Tensor) -> None:
+        """Note what comes out of the last layer, where that is not what the body returns."""
+        self.last_hidden_state = tensor
+
     def add_router_logits(self, tensor: Tensor) -> None:
         """Note the logits of a router when they are wanted."""
         if self.router_logits:
@@ -47,7 +56,9 @@ class Recorder:
         the layers."""
         self._open = False
         if self.hidden_states:
-            self.notes.setdefault("hidden_states", []).append(output["last_hidden_state"])
+            last = self.last_hidden_state
+            last = output["last_hidden_state"] if last is None else last
+            self.notes.setdefault("hidden_states", []).append(last)
         for name, tensors in self.notes.items():
             setattr(output, name, tuple(tensors))
 

@@ -6,6 +6,7 @@ import os
 import warnings
 from typing import Any, ClassVar
 
+from dovetail import registry
 from dovetail.auto.config import auto_map_of, config_for
 from dovetail.auto.mapping import ClassMapping, ClassNames, pick, register, unfit
 from dovetail.auto.remote import RemoteCode
@@ -256,6 +257,28 @@ class AutoModelForTextToWaveform(AutoClass):
 
 class AutoBackbone(AutoClass):
     """Picks a picture model that returns feature maps."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        *model_args: Any,
+        use_timm_backbone: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The backbone of a checkpoint; `out_features` or `out_indices` choose its stages.
+
+        Raises:
+            UnknownNameError, MissingPluginError: `use_timm_backbone`, and no plugin that is
+                installed holds ``timm_backbone``.
+        """
+        if use_timm_backbone:
+            declared = registry.models().get("timm_backbone")
+            config = registry.resolve(declared.config)(
+                backbone=str(pretrained_model_name_or_path), **kwargs
+            )
+            return cls.from_config(config)
+        return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
 
 
 class AutoModelWithLMHead(AutoClass):
