@@ -448,12 +448,13 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         hidden_states: Tensor,
         context: Context,
         layer_drop: float = 0.0,
+        record_last: bool = False,
     ) -> Tensor:
         """Run `hidden_states` (B, T, D) through `layers`, each called as ``layer(hidden_states,
         context)``.
 
-        Notes the input of each layer for ``output_hidden_states`` and applies gradient
-        checkpointing. In training a layer is left out with probability `layer_drop` (LayerDrop,
+        Notes the input of each layer for ``output_hidden_states``, with `record_last` also what
+        comes out (else the body's result follows), and applies gradient checkpointing. In training a layer is left out with probability `layer_drop` (LayerDrop,
         arXiv 1909.11556); those from `_exit_layer` on are when that is set.
         """
         recompute = self.gradient_checkpointing and self.training
@@ -466,6 +467,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
                 hidden_states = self._checkpoint(layer.__call__, hidden_states, context)
             else:
                 hidden_states = layer(hidden_states, context)
+        if record_last and context.recorder is not None:
+            context.recorder.last_hidden_state = hidden_states
         return hidden_states
 
     def decoder_context(

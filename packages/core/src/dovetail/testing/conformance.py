@@ -13,13 +13,18 @@ from __future__ import annotations
 
 from dovetail.testing.caching import CacheTests, DecoderCacheTests
 from dovetail.testing.checkpoints import CheckpointTests
-from dovetail.testing.forward import ForwardTests
+from dovetail.testing.forward import ForwardTests, TextTests
 from dovetail.testing.generation import GenerationTests
+from dovetail.testing.pixels import PixelInputs
 from dovetail.testing.training import EmbeddingTests, TrainingTests
 
 
-class EncoderConformance(ForwardTests, CheckpointTests, TrainingTests, EmbeddingTests):
+class EncoderConformance(ForwardTests, TextTests, CheckpointTests, TrainingTests, EmbeddingTests):
     """The battery for models that read a text at once."""
+
+
+class VisionConformance(PixelInputs, ForwardTests, CheckpointTests, TrainingTests):
+    """The battery for models that read images."""
 
 
 class CausalLMConformance(EncoderConformance, CacheTests, GenerationTests):

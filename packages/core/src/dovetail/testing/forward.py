@@ -18,7 +18,7 @@ PER_TOKEN = {"last_hidden_state", "logits", "start_logits", "end_logits", "predi
 
 
 class ForwardTests(Subject):
-    """Shapes, fields, recording, padding, batching, attention implementations, low precision."""
+    """Shapes, fields, recording, batching, attention implementations, low precision."""
 
     implementations: ClassVar[tuple[str, ...]] = ("eager", "sdpa", "flex_attention")
 
@@ -29,7 +29,7 @@ class ForwardTests(Subject):
         expect(first.shape[0] == BATCH, f"the first output has {first.shape[0]} rows, not {BATCH}")
         expect(bool(torch.isfinite(first).all()), "the first output is not finite")
         if "last_hidden_state" in output:
-            width = model.config.get_text_config().hidden_size
+            width = self.body_config(model.config).hidden_size
             expect(
                 first.shape[-1] == width, f"hidden states are {first.shape[-1]} wide, not {width}"
             )
@@ -47,7 +47,7 @@ class ForwardTests(Subject):
         model = self.build(model_class)
         inputs = self.inputs(model_class, model.config)
         output = self.run(model, inputs, output_hidden_states=True, output_attentions=True)
-        config = model.config
+        config = self.body_config(model.config)
         recurrent = len(recurrent_layers(config))
         for part in ("", "encoder_", "decoder_"):
             own = getattr(config, "num_decoder_layers", None) if part == "decoder_" else None
@@ -80,17 +80,6 @@ class ForwardTests(Subject):
         expect_close(by_config[0], bare[0], "output", 0.0)
         expect_close(recorded[0], bare[0], "output", self.tolerance)
 
-    def test_embeddings_may_be_given_in_place_of_ids(self, model_class: Any) -> None:
-        model = self.build(model_class)
-        inputs = self.inputs(model_class, model.config)
-        expected = self.run(model, inputs)[0]
-        if model_class.__name__.endswith("ForSequenceClassification"):
-            expect_finite_from_embeddings(self, model, inputs)
-            return
-        embedded = dict(inputs, inputs_embeds=model.get_input_embeddings()(inputs["input_ids"]))
-        del embedded["input_ids"]
-        expect_close(self.run(model, embedded)[0], expected, "output", self.tolerance)
-
     def test_same_input_gives_same_output(self, model_class: Any) -> None:
         model = self.build(model_class)
         inputs = self.inputs(model_class, model.config)
@@ -104,6 +93,42 @@ class ForwardTests(Subject):
             alone = {name: value[row : row + 1] for name, value in inputs.items()}
             output = self.run(model, alone)[0]
             expect_close(output[0], whole[row], f"row {row}", self.tolerance)
+
+    def test_attention_implementations_agree(self, model_class: Any) -> None:
+        inputs = self.inputs(model_class, self.config())
+        reference = self.build(model_class)
+        padded = pad(inputs, 2, False, reference)
+        for name in self.implementations:
+            model = model_class._from_config(self.config(), attn_implementation=name).eval()
+            model.load_state_dict(reference.state_dict())
+            for given in (inputs, padded):
+                output = self.run(model, given)[0]
+                expect_close(output, self.run(reference, given)[0], name, self.tolerance)
+
+    def test_half_precision_runs_and_stays_near(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        expected = self.run(model, inputs)[0]
+        for dtype, bound in HALF_PRECISION.items():
+            output = self.run(self.build(model_class).to(dtype), inputs)[0]
+            expect(output.dtype == dtype, f"the output of a {dtype} model is {output.dtype}")
+            apart = (output.float() - expected).pow(2).mean() / expected.pow(2).mean()
+            expect(apart.item() < bound**2, f"{dtype} is off by {apart.item() ** 0.5:.1%}")
+
+
+class TextTests(Subject):
+    """What holds for token ids: embeddings may replace them, padding may surround them."""
+
+    def test_embeddings_may_be_given_in_place_of_ids(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        expected = self.run(model, inputs)[0]
+        if model_class.__name__.endswith("ForSequenceClassification"):
+            expect_finite_from_embeddings(self, model, inputs)
+            return
+        embedded = dict(inputs, inputs_embeds=model.get_input_embeddings()(inputs["input_ids"]))
+        del embedded["input_ids"]
+        expect_close(self.run(model, embedded)[0], expected, "output", self.tolerance)
 
     def test_padding_on_the_right_changes_nothing(self, model_class: Any) -> None:
         self.check_padding(model_class, left=False)
@@ -128,30 +153,12 @@ class ForwardTests(Subject):
                 got = got[:, 3:] if left else got[:, :-3]
             expect_close(got, expected[name], name, self.tolerance)
 
-    def test_attention_implementations_agree(self, model_class: Any) -> None:
-        inputs = self.inputs(model_class, self.config())
-        reference = self.build(model_class)
-        padded = pad(inputs, 2, False, reference)
-        for name in self.implementations:
-            model = model_class._from_config(self.config(), attn_implementation=name).eval()
-            model.load_state_dict(reference.state_dict())
-            for given in (inputs, padded):
-                output = self.run(model, given)[0]
-                expect_close(output, self.run(reference, given)[0], name, self.tolerance)
-
-    def test_half_precision_runs_and_stays_near(self, model_class: Any) -> None:
-        model = self.build(model_class)
-        inputs = self.inputs(model_class, model.config)
-        expected = self.run(model, inputs)[0]
-        for dtype, bound in HALF_PRECISION.items():
-            output = self.run(self.build(model_class).to(dtype), inputs)[0]
-            expect(output.dtype == dtype, f"the output of a {dtype} model is {output.dtype}")
-            apart = (output.float() - expected).pow(2).mean() / expected.pow(2).mean()
-            expect(apart.item() < bound**2, f"{dtype} is off by {apart.item() ** 0.5:.1%}")
-
 
 def pad(inputs: Mapping[str, Any], count: int, left: bool, model: Any) -> dict[str, Any]:
-    """`inputs` with `count` padding tokens on one side, their mask, and positions where taken."""
+    """`inputs` with `count` padding tokens on one side, their mask, and positions where taken;
+    inputs without ids as they are."""
+    if "input_ids" not in inputs:
+        return dict(inputs)
     ids = inputs["input_ids"]
     pad_token = model.config.pad_token_id or 0
     sides = (count, 0) if left else (0, count)

@@ -21,6 +21,13 @@ TEXT_HEADS = (
     "DoubleHeadsModel",
 )
 """Endings of the classes whose labels are token ids."""
+ONE_CLASS = (
+    "ForSequenceClassification",
+    "ForNextSentencePrediction",
+    "ForImageClassification",
+    "ForVideoClassification",
+)
+"""Endings of the classes whose labels are one class for each row."""
 FIRST_WORD = 5
 """Token ids below are left to special tokens."""
 
@@ -95,11 +102,15 @@ class Subject:
         without = name in self.encoder_only or name.endswith("ForSequenceClassification")
         return bool(config.is_encoder_decoder) and not without
 
+    def body_config(self, config: Any) -> Any:
+        """The part of `config` that says how wide and deep the body is."""
+        return config.get_text_config()
+
     def labels(self, model_class: Any, config: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that make `model_class` compute its loss; empty for a body."""
+        rows = len(next(iter(inputs.values()), range(BATCH)))
         ids = inputs.get(
-            "decoder_input_ids",
-            inputs.get("input_ids", torch.ones(BATCH, LENGTH, dtype=torch.long)),
+            "decoder_input_ids", inputs.get("input_ids", torch.ones(rows, LENGTH).long())
         )
         classes = torch.arange(len(ids)) % max(config.num_labels, 1)
         name = model_class.__name__
@@ -112,7 +123,7 @@ class Subject:
                 "start_positions": torch.ones(len(ids)).long(),
                 "end_positions": torch.full((len(ids),), 3),
             }
-        if name.endswith(("ForSequenceClassification", "ForNextSentencePrediction")):
+        if name.endswith(ONE_CLASS):
             return {"labels": classes}
         if name.endswith("ForMultipleChoice"):
             return {"labels": torch.zeros(len(ids), dtype=torch.long)}
