@@ -1,6 +1,6 @@
 """Text architectures, their tokenizers and the text pipelines of Dovetail.
 
-The declarations are in `dovetail_models_text.plugin`; importing this package costs nothing.
+The declarations are in `dovetail_models_text.declarations`; importing this package costs nothing.
 """
 
 from __future__ import annotations
