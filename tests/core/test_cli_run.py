@@ -9,6 +9,7 @@ import json
 import click
 import numpy as np
 import pytest
+from PIL import Image
 
 import dovetail
 from dovetail.cli import execute
@@ -22,6 +23,7 @@ def dovetail_pipelines():
     return [
         PipelineDeclaration("shout", "acme_tasks:Nothing", ()),
         PipelineDeclaration("look", "acme_tasks:Nothing", (), inputs="image"),
+        PipelineDeclaration("ask", "acme_tasks:Nothing", (), inputs="multimodal"),
     ]
 """
 
@@ -73,6 +75,14 @@ def test_a_folder_is_read_recursively_in_order_line_by_line(letters):
 def test_for_media_the_files_themselves_are_the_inputs(letters):
     names = collect([str(letters / "*.png"), "https://example.org/x.png"], of_text=False)
     assert names == [str(letters / "picture.png"), "https://example.org/x.png"]
+
+
+def test_where_texts_and_media_are_inputs_names_tell_them_apart(letters):
+    (letters / "questions.jsonl").write_text('{"image": "x.png"}')
+    found = collect([str(letters), "https://example.org/x"], of_text=True, or_media=True)
+    picture = str(letters / "picture.png")
+    remote = "https://example.org/x"
+    assert found == ["two", "three", "one", picture, {"image": "x.png"}, remote]
 
 
 def test_records_of_json_lines_json_and_csv(tmp_path):
@@ -252,3 +262,57 @@ def test_a_table_fits_its_terminal(monkeypatch):
     assert max(map(len, text.splitlines())) <= 40
     assert "…" in text
     assert "short" in text
+
+
+class Drawing(Shouting):
+    """Stands for a pipeline that draws: a picture as wide as the input's name is long."""
+
+    def draw(self, inputs, result):
+        return Image.new("RGB", (len(inputs), len(result)))
+
+
+@pytest.fixture
+def drawing(install, monkeypatch):
+    install("acme-tasks", PLUGIN)
+    monkeypatch.setattr(dovetail, "pipeline", Drawing().make, raising=False)
+
+
+def test_a_result_is_drawn_into_a_file(drawing, letters, tmp_path, capsys):
+    picture, target = str(letters / "picture.png"), tmp_path / "out.jpg"
+    assert execute(["run", "ask", picture, "--save", str(target), "-f", "jsonl"]) == 0
+    with Image.open(target) as drawn:
+        assert (drawn.format, drawn.size) == ("JPEG", (len(picture), 1))
+    assert json.loads(capsys.readouterr().out)["input"] == picture
+
+
+def test_several_results_are_drawn_into_a_folder(drawing, letters, tmp_path, capsys):
+    (letters / "deep" / "picture.jpg").write_bytes(b"")
+    target = tmp_path / "drawn"
+    words = ["run", "look", str(letters / "picture.png"), str(letters / "deep" / "picture.jpg")]
+    assert execute([*words, "https://example.org/x.png", "--save", str(target)]) == 0
+    assert sorted(path.name for path in target.iterdir()) == [
+        "3.png",
+        "picture-2.png",
+        "picture.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("out", "no picture is called so"),
+        ("out.txt", "no picture is called so"),
+        ("absent/out.png", "there is no folder"),
+    ],
+)
+def test_pictures_that_cannot_be_saved_are_refused_first(
+    drawing, letters, tmp_path, capsys, target, message
+):
+    words = ["run", "look", str(letters / "picture.png"), "--save", str(tmp_path / target)]
+    assert execute(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_task_that_draws_nothing_says_so(shouting, capsys):
+    assert execute(["run", "shout", "-t", "hey", "--save", "x.png"]) == 2
+    assert "--save goes with tasks that draw; shout does not." in capsys.readouterr().err

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dovetail import registry
+from dovetail.cli import pictures
 from dovetail.cli.options import key_values, model_options
 from dovetail.cli.output import FORMATS, Result, publish, render
 from dovetail.cli.sources import collect
@@ -55,6 +56,11 @@ SECONDS_BETWEEN_LINES = 10.0
     help="Write to this file, whole or not at all.",
 )
 @click.option(
+    "--save",
+    type=click.Path(),
+    help="Draw the results on the pictures: a file, or a folder for several inputs.",
+)
+@click.option(
     "--pool",
     type=click.Choice(POOLS),
     help="For features: one vector per input, the mean over its tokens or that of the first.",
@@ -85,6 +91,7 @@ def run(
     unit: str,
     style: str,
     output: str | None,
+    save: str | None,
     pool: str | None,
     arguments: tuple[str, ...],
     progress: bool | None,
@@ -92,21 +99,27 @@ def run(
     """Run TASK (fill-mask, summarization, ...) on every INPUT.
 
     An INPUT is a file, a folder, a pattern, or - for standard input.
-    A text file counts line by line, .jsonl, .json and .csv files record by record. For tasks on
-    images or sound an INPUT is the file itself.
+    A text file counts line by line, .jsonl, .json and .csv files record by record. Pictures, sound
+    and videos are inputs themselves.
 
     \b
     dovetail run fill-mask --text "The sky is [MASK]." --arg top_k=3
     dovetail run token-classification letters/*.txt -f jsonl -o names.jsonl
     cat questions.jsonl | dovetail run question-answering - -f csv
+    dovetail run object-detection picture.jpg --save boxes.png
     """
     options = key_values(arguments)
     if pool and batch_size > 1:
         raise click.UsageError("--pool goes with --batch-size 1: batches pad their shorter texts.")
-    of_text = _reads_text(task)
+    kind = _kind_of_input(task)
     items: list[Any] = list(texts)
     if inputs or not texts:
-        items += collect(inputs, of_text=of_text, whole=unit == "file")
+        items += collect(
+            inputs,
+            of_text=kind in ("text", "multimodal"),
+            or_media=kind == "multimodal",
+            whole=unit == "file",
+        )
 
     from dovetail import pipeline
 
@@ -118,20 +131,23 @@ def run(
         torch_dtype=dtype,
         trust_remote_code=trust_remote_code,
     )
+    draw = pictures.drawing_of(runner, task, save, len(items)) if save else None
     shown = sys.stderr.isatty() if progress is None else progress
     answers = runner(iter(items), batch_size=batch_size, **options)
     results = _results(items, answers, shown=shown)
+    if save and draw:
+        results = pictures.saved(results, draw, save, len(items))
     publish(
         render((_pooled(result, pool) for result in results) if pool else results, style), output
     )
 
 
-def _reads_text(task: str) -> bool:
-    """Whether the task reads texts rather than media; an unknown task fails before anything
+def _kind_of_input(task: str) -> str:
+    """What the task reads: text, image, multimodal...; an unknown task fails before anything
     loads.
     """
     family = "translation" if task.startswith("translation_") else task
-    return registry.pipelines().get(family).inputs in ("text", "multimodal")
+    return registry.pipelines().get(family).inputs
 
 
 def _results(items: list[Any], answers: Any, *, shown: bool) -> Iterator[Result]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import mimetypes
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,13 +18,17 @@ import click
 STANDARD_INPUT = "-"
 TEXT_SUFFIXES = frozenset({".txt", ".text", ".md", ".rst", ".json", ".jsonl", ".csv"})
 REMOTE = ("http://", "https://", "data:")
+MEDIA = ("image", "audio", "video")
 
 
-def collect(paths: Sequence[str], *, of_text: bool, whole: bool = False) -> list[Any]:
+def collect(
+    paths: Sequence[str], *, of_text: bool, or_media: bool = False, whole: bool = False
+) -> list[Any]:
     """The inputs that `paths` name, in the order given, folders and patterns sorted.
 
     With `of_text` files are read: a line each (with `whole` a file each), records of ``.jsonl``,
-    ``.json`` and ``.csv``. Otherwise (images, sound) an input is the path or address itself.
+    ``.json`` and ``.csv``. Otherwise (images, sound) an input is the path or address itself; with
+    `or_media` too where the name is that of a picture, sound or video, or an address.
 
     Raises:
         click.UsageError: nothing given, no such file, nothing in a folder, an unreadable record.
@@ -34,17 +39,18 @@ def collect(paths: Sequence[str], *, of_text: bool, whole: bool = False) -> list
     for path in paths or (STANDARD_INPUT,):
         if path == STANDARD_INPUT:
             found += _lines(sys.stdin.read(), whole=whole and of_text)
-        elif not of_text and path.startswith(REMOTE):
+        elif (or_media or not of_text) and path.startswith(REMOTE):
             found.append(path)
         else:
-            for file in _files(path, of_text=of_text):
-                found += _records(file, whole=whole) if of_text else [str(file)]
+            for file in _files(path, of_text=of_text, or_media=or_media):
+                read = of_text and not (or_media and _is_media(file))
+                found += _records(file, whole=whole) if read else [str(file)]
     if not found:
         raise click.UsageError(f"No input in {', '.join(paths) or 'standard input'}: it is empty.")
     return found
 
 
-def _files(path: str, *, of_text: bool) -> Iterator[Path]:
+def _files(path: str, *, of_text: bool, or_media: bool) -> Iterator[Path]:
     """The files behind one word; what exists is taken as it is before it is tried as a pattern."""
     place = Path(path)
     if place.is_file():
@@ -55,7 +61,11 @@ def _files(path: str, *, of_text: bool) -> Iterator[Path]:
     )
     files = [file for file in matches if file.is_file() and not _hidden(file, place)]
     if place.is_dir() and of_text:
-        files = [file for file in files if file.suffix.lower() in TEXT_SUFFIXES]
+        files = [
+            file
+            for file in files
+            if file.suffix.lower() in TEXT_SUFFIXES or (or_media and _is_media(file))
+        ]
     if not files:
         hint = " A literal text goes after --text." if of_text and not place.is_dir() else ""
         kind = (
@@ -65,6 +75,11 @@ def _files(path: str, *, of_text: bool) -> Iterator[Path]:
         )
         raise click.UsageError(f"{kind} {path!r}.{hint}")
     yield from files
+
+
+def _is_media(file: Path) -> bool:
+    kind, _ = mimetypes.guess_type(file.name)
+    return kind is not None and kind.partition("/")[0] in MEDIA
 
 
 def _hidden(file: Path, folder: Path) -> bool:

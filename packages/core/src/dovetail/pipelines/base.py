@@ -83,6 +83,10 @@ class Pipeline(ABC, PushToHubMixin):
     _load_tokenizer: ClassVar[bool] = True
     default_input_names: ClassVar[str | None] = None
 
+    draw: ClassVar[Callable[..., Any] | None] = None
+    """A method ``draw(inputs, result)`` that returns a PIL image of a result, for ``dovetail run
+    --save``; None where results are no picture."""
+
     batch_padding_side: ClassVar[str | None] = None
     """The side on which batches are padded; None leaves it to the tokenizer or feature
     extractor."""

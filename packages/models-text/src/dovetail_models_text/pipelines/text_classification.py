@@ -61,7 +61,7 @@ class TextClassificationPipeline(Pipeline):
             )
             postprocess["top_k"] = None if return_all_scores else 1
         if function_to_apply is not None:
-            postprocess["function_to_apply"] = _function(function_to_apply)
+            postprocess["function_to_apply"] = function_named(function_to_apply)
         return tokenizer_kwargs, {}, postprocess
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
@@ -100,7 +100,7 @@ class TextClassificationPipeline(Pipeline):
         _legacy: bool = True,
     ) -> Any:
         """Labels and scores of logits (1, labels)."""
-        function = function_to_apply or self._default_function()
+        function = function_to_apply or function_for(self.model.config)
         scores = function.apply(model_outputs["logits"][0].float())
         names = self.model.config.id2label
         if top_k == 1 and _legacy:
@@ -111,16 +111,18 @@ class TextClassificationPipeline(Pipeline):
             return results
         return sorted(results, key=lambda result: result["score"], reverse=True)[:top_k]
 
-    def _default_function(self) -> ClassificationFunction:
-        config = self.model.config
-        if config.problem_type == "multi_label_classification" or config.num_labels == 1:
-            return ClassificationFunction.SIGMOID
-        if config.problem_type == "single_label_classification" or config.num_labels > 1:
-            return ClassificationFunction.SOFTMAX
-        return _function(getattr(config, "function_to_apply", None) or "none")
+
+def function_for(config: Any) -> ClassificationFunction:
+    """The function that a classifier's config implies."""
+    if config.problem_type == "multi_label_classification" or config.num_labels == 1:
+        return ClassificationFunction.SIGMOID
+    if config.problem_type == "single_label_classification" or config.num_labels > 1:
+        return ClassificationFunction.SOFTMAX
+    return function_named(getattr(config, "function_to_apply", None) or "none")
 
 
-def _function(name: str | ClassificationFunction) -> ClassificationFunction:
+def function_named(name: str | ClassificationFunction) -> ClassificationFunction:
+    """The function called `name`; `PipelineError` when there is none."""
     try:
         return ClassificationFunction(name.lower())
     except ValueError:
