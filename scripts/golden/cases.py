@@ -2,7 +2,8 @@
 
 Inputs are written the way the golden file stores them (see `dovetail.testing.golden`): plain JSON
 values, ``{"ints": nested}``, ``{"values": nested}``, ``{"floats": shape, "seed": name}``,
-``{"tuple": [...]}`` and ``{"output": field}``, which is a field of the previous step's output.
+``{"tuple": [...]}``, ``{"fields": {...}}`` and ``{"output": field}``, which is a field of the
+previous step's output.
 """
 
 from __future__ import annotations

@@ -31,8 +31,12 @@ STABLE = 3e-5
 
 def decode(value: Any, previous: Any) -> Any:
     """A live input from its stored form."""
+    if isinstance(value, list):
+        return [decode(item, previous) for item in value]
     if not isinstance(value, dict):
         return value
+    if "fields" in value:
+        return {name: decode(item, previous) for name, item in value["fields"].items()}
     if "ints" in value:
         return torch.tensor(value["ints"], dtype=torch.long)
     if "values" in value:
@@ -53,6 +57,8 @@ def encode(value: Any, name: str) -> Any:
         return encode(value.to_legacy_cache(), name)
     if isinstance(value, tuple | list):
         return [encode(item, f"{name}.{index}") for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: encode(item, key) for key, item in value.items()}
     if not isinstance(value, Tensor):
         return value
     if not value.is_floating_point():

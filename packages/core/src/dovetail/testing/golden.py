@@ -6,8 +6,9 @@ makes them from the tensors' names (`dovetail.testing.seeded`), so a check is a 
 
 Stored values: ``{"ints": nested}`` is an integer tensor, ``{"values": nested}`` a float one,
 ``{"floats": shape, "seed": name, "spread": s}`` a float tensor of which only the recipe is kept,
-``{"tuple": [...]}`` a tuple, ``{"output": field}`` a field of the previous step's output, anything
-else itself. An output is a fingerprint, integers, a list of outputs, or a plain value.
+``{"tuple": [...]}`` a tuple, ``{"fields": {...}}`` a dict of stored values, ``{"output": field}`` a
+field of the previous step's output, a list one of stored values, anything else itself. An output is
+a fingerprint, integers, a list or dict of outputs, or a plain value.
 """
 
 from __future__ import annotations
@@ -143,8 +144,12 @@ def run_call(model: Any, call: Mapping[str, Any]) -> dict[str, Any]:
 
 def decode(value: Any, previous: Any) -> Any:
     """A live input from its stored form; `previous` is the previous step's output."""
+    if isinstance(value, list):
+        return [decode(item, previous) for item in value]
     if not isinstance(value, dict):
         return value
+    if "fields" in value:
+        return {name: decode(item, previous) for name, item in value["fields"].items()}
     if "ints" in value:
         return torch.tensor(value["ints"], dtype=torch.long)
     if "values" in value:
