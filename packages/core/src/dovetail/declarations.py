@@ -250,12 +250,16 @@ def family(
     auto: Mapping[str, str] = NOTHING,
     models: tuple[str, ...] = ("PreTrainedModel",),
     tokenizer: str | None = None,
+    image_processor: str | None = None,
+    processor: str | None = None,
     aliases: Mapping[str, str] = NOTHING,
 ) -> ModelDeclaration:
     """Declare a folder ``package`` in the house layout.
 
-    Its modules are `configuration.py`, `modeling.py` and, with a `tokenizer`, `tokenization.py`. A
-    tokenizer of another family is given as ``"package.module:Name"``.
+    Its modules are `configuration.py`, `modeling.py` and, with a `tokenizer`, `tokenization.py`,
+    with an `image_processor`, `image_processing.py`, with a `processor`, `processing.py`. One of
+    another family is given as ``"package.module:Name"``. A tokenizer and an image
+    processor are also found by the name with ``Fast`` at its end.
 
     `heads` are suffixes after `prefix`: ``"Model"`` is picked by ``AutoModel`` and ``"ForX"`` by
     ``AutoModelForX``. `auto` adds or replaces picks (auto class to class name), `models` are
@@ -272,16 +276,23 @@ def family(
         name: f"{package}.{target}" if ":" in target else modeling + target
         for name, target in aliases.items()
     }
-    if tokenizer is not None:
-        tokenizer = tokenizer if ":" in tokenizer else f"{package}.tokenization:{tokenizer}"
-        name = tokenizer.rpartition(":")[2]
-        if not in_core(tokenizer):
-            extra.setdefault(f"{name.removesuffix('Fast')}Fast", tokenizer)
+    tokenizer = _within(package, "tokenization", tokenizer)
+    image_processor = _within(package, "image_processing", image_processor)
+    for target in (tokenizer, image_processor):
+        if target is not None and not in_core(target):
+            extra.setdefault(f"{target.rpartition(':')[2].removesuffix('Fast')}Fast", target)
     return ModelDeclaration(
         model_type=model_type,
         config=f"{package}.configuration:{prefix}Config",
         auto=picks,
         models=tuple(modeling + prefix + suffix for suffix in models),
         tokenizer=tokenizer,
+        image_processor=image_processor,
+        processor=_within(package, "processing", processor),
         aliases=extra,
     )
+
+
+def _within(package: str, module: str, name: str | None) -> Target | None:
+    """The target of a class in the house layout; what is a target already stays."""
+    return name if name is None or ":" in name else f"{package}.{module}:{name}"

@@ -282,7 +282,7 @@ class AutoImageProcessor(_AutoPart):
         """The image processor in a folder or a Hub repository.
 
         Its class is the one that ``preprocessor_config.json`` names, else that of the architecture;
-        with `use_fast` the fast one, where there is one.
+        with `use_fast` the fast one, where there is one. It is passed on to the class.
 
         Raises:
             HubError: the checkpoint cannot be found.
@@ -301,6 +301,8 @@ class AutoImageProcessor(_AutoPart):
         if use_fast and fast is None and slow is not None:
             fast = named((cls.slot,), f"{slow.__name__.removesuffix('Fast')}Fast")
         chosen = (fast or slow) if use_fast or slow is None else slow
+        if use_fast is not None:  # one class may do both
+            kwargs["use_fast"] = use_fast
         return chosen.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
 
     @staticmethod

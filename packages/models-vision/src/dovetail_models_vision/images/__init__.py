@@ -1,0 +1,1 @@
+"""The image toolkit: loading, formats, exact and fast transforms, boxes, annotations and more."""
