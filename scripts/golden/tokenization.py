@@ -136,6 +136,7 @@ TOKENIZERS: dict[str, Callable[[], Any]] = {
         path("vocab.json"), path("merges.txt"), **dict.fromkeys(FRAME, "<|endoftext|>")
     ),
     "mbart": lambda: transformers.MBartTokenizerFast(path("unigram.model"), src_lang="ro_RO"),
+    "mbart50": lambda: transformers.MBart50TokenizerFast(path("unigram.model"), src_lang="ro_RO"),
     "pegasus": lambda: transformers.PegasusTokenizerFast(path("pegasus.model"), offset=8),
     "gemma": lambda: transformers.GemmaTokenizerFast(path("gemma.model")),
     "qwen2": lambda: transformers.Qwen2TokenizerFast(path("vocab.json"), path("merges.txt")),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import dovetail
 from dovetail import (
     MBartConfig,
     MBartForCausalLM,
@@ -68,3 +69,17 @@ def test_an_unknown_language_changes_nothing():
         tokenizer.src_lang = "xx"
     assert tokenizer.src_lang == "en_XX"
     assert tokenizer("Hello").input_ids[-2:] == [2, tokenizer.lang_code_to_id["en_XX"]]
+
+
+@pytest.mark.parametrize("name", ["MBart50Tokenizer", "MBart50TokenizerFast"])
+def test_fifty_languages_stand_before_texts(name, tmp_path):
+    tokenizer = getattr(dovetail, name)(str(VOCABULARY), "ro_RO", "uk_UA")
+    assert tokenizer("Hello world").input_ids == [153, 5, 124, 69, 10, 6, 30, 2]
+    assert tokenizer(text_target="Hello world").input_ids[0] == 181
+    assert tokenizer.lang_code_to_id["sl_SI"] == 185
+    assert tokenizer.bos_token is None
+    tokenizer.save_pretrained(tmp_path)
+    again = dovetail.AutoTokenizer.from_pretrained(tmp_path, src_lang="gl_ES")
+    assert type(again) is type(tokenizer)
+    assert again("Hello world").input_ids == [184, 5, 124, 69, 10, 6, 30, 2]
+    assert again.tgt_lang == "uk_UA"

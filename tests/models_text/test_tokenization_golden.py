@@ -18,7 +18,7 @@ from dovetail_models_text.gemma.tokenization import GemmaTokenizer
 from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer
 from dovetail_models_text.gpt_neox.tokenization import GPTNeoXTokenizerFast
 from dovetail_models_text.llama.tokenization import LlamaTokenizer
-from dovetail_models_text.mbart.tokenization import MBartTokenizer
+from dovetail_models_text.mbart.tokenization import MBart50Tokenizer, MBartTokenizer
 from dovetail_models_text.pegasus.tokenization import PegasusTokenizer
 from dovetail_models_text.qwen2.tokenization import Qwen2Tokenizer
 from dovetail_models_text.t5.tokenization import T5Tokenizer
@@ -63,6 +63,7 @@ TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
         path("vocab.json"), path("merges.txt"), **dict.fromkeys(FRAME, "<|endoftext|>")
     ),
     "mbart": lambda: MBartTokenizer(path("unigram.model"), src_lang="ro_RO"),
+    "mbart50": lambda: MBart50Tokenizer(path("unigram.model"), src_lang="ro_RO"),
     "pegasus": lambda: PegasusTokenizer(path("pegasus.model"), offset=8),
     "gemma": lambda: GemmaTokenizer(path("gemma.model")),
     "qwen2": lambda: Qwen2Tokenizer(path("vocab.json"), path("merges.txt")),

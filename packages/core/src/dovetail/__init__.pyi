@@ -397,6 +397,8 @@ from dovetail_models_text.mbart.modeling import MBartForQuestionAnswering as MBa
 from dovetail_models_text.mbart.modeling import MBartForSequenceClassification as MBartForSequenceClassification
 from dovetail_models_text.mbart.modeling import MBartModel as MBartModel
 from dovetail_models_text.mbart.modeling import MBartPreTrainedModel as MBartPreTrainedModel
+from dovetail_models_text.mbart.tokenization import MBart50Tokenizer as MBart50Tokenizer
+from dovetail_models_text.mbart.tokenization import MBart50Tokenizer as MBart50TokenizerFast
 from dovetail_models_text.mbart.tokenization import MBartTokenizer as MBartTokenizer
 from dovetail_models_text.mbart.tokenization import MBartTokenizer as MBartTokenizerFast
 from dovetail_models_text.mistral.configuration import MistralConfig as MistralConfig

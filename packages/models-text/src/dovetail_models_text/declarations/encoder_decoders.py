@@ -42,6 +42,9 @@ ENCODER_DECODERS = (
         ("Model", "ForCausalLM", "ForQuestionAnswering", "ForSequenceClassification"),
         auto=picked("MBartForConditionalGeneration", "ForMaskedLM", "ForSeq2SeqLM"),
         tokenizer="MBartTokenizer",
+        aliases=dict.fromkeys(
+            ("MBart50Tokenizer", "MBart50TokenizerFast"), "tokenization:MBart50Tokenizer"
+        ),
     ),
     family(
         "pegasus",

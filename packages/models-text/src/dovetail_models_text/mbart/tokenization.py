@@ -13,33 +13,14 @@ from dovetail.tokenizers.convert import sentencepiece
 from dovetail.tokenizers.convert.sentencepiece import SentencePieceModel
 from dovetail.tokenizers.fast import arguments
 
-LANGUAGES = (
-    "ar_AR",
-    "cs_CZ",
-    "de_DE",
-    "en_XX",
-    "es_XX",
-    "et_EE",
-    "fi_FI",
-    "fr_XX",
-    "gu_IN",
-    "hi_IN",
-    "it_IT",
-    "ja_XX",
-    "kk_KZ",
-    "ko_KR",
-    "lt_LT",
-    "lv_LV",
-    "my_MM",
-    "ne_NP",
-    "nl_XX",
-    "ro_RO",
-    "ru_RU",
-    "si_LK",
-    "tr_TR",
-    "vi_VN",
-    "zh_CN",
-)
+LANGUAGES = """
+ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR lt_LT
+lv_LV my_MM ne_NP nl_XX ro_RO ru_RU si_LK tr_TR vi_VN zh_CN
+"""
+FURTHER_LANGUAGES = """
+af_ZA az_AZ bn_IN fa_IR he_IL hr_HR id_ID ka_GE km_KH mk_MK ml_IN mn_MN mr_IN pl_PL ps_AF pt_XX
+sv_SE sw_KE ta_IN te_IN th_TH tl_XX uk_UA ur_PK xh_ZA gl_ES sl_SI
+"""
 
 
 class LanguageCodes(PreTrainedTokenizerFast):
@@ -136,12 +117,13 @@ class MBartTokenizer(LanguageCodes):
     }
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - set per instance too
     default_language: ClassVar[str | None] = "en_XX"
+    languages: ClassVar[list[str]] = LANGUAGES.split()
 
     def __init__(
         self,
         vocab_file: str | None = None,
         tokenizer_file: str | None = None,
-        bos_token: str | AddedToken = "<s>",
+        bos_token: str | AddedToken | None = "<s>",
         eos_token: str | AddedToken = "</s>",
         sep_token: str | AddedToken = "</s>",
         cls_token: str | AddedToken = "<s>",
@@ -156,12 +138,12 @@ class MBartTokenizer(LanguageCodes):
         if isinstance(mask_token, str):
             mask_token = AddedToken(mask_token, lstrip=True, normalized=True, special=True)
         additional_special_tokens = [
-            *LANGUAGES,
-            *(t for t in additional_special_tokens or () if str(t) not in LANGUAGES),
+            *self.languages,
+            *(t for t in additional_special_tokens or () if str(t) not in self.languages),
         ]
         settings = arguments(locals())
         super().__init__(**settings, **kwargs)
-        self.lang_code_to_id = {code: self.convert_tokens_to_ids(code) for code in LANGUAGES}
+        self.lang_code_to_id = {code: self.convert_tokens_to_ids(code) for code in self.languages}
 
     def build_backend(self, settings: dict[str, Any]) -> Tokenizer | None:
         """mBART's reading of a ``sentencepiece.bpe.model``."""
@@ -172,5 +154,35 @@ class MBartTokenizer(LanguageCodes):
         special = ["<s>", "<pad>", "</s>", "<unk>"]
         scores = [(token, 0.0) for token in special]
         scores += model.scores[3:]
-        scores += [(token, 0.0) for token in (*LANGUAGES, "<mask>")]
+        scores += [(token, 0.0) for token in (*self.languages, "<mask>")]
         return sentencepiece.build(model, scores=scores, unk_id=3)
+
+
+class MBart50Tokenizer(MBartTokenizer):
+    """mBART's tokenizer for twice the languages, whose codes stand before a text: ``en_XX A
+    </s>`` (arXiv 2008.00401)."""
+
+    languages: ClassVar[list[str]] = (LANGUAGES + FURTHER_LANGUAGES).split()
+
+    def __init__(
+        self,
+        vocab_file: str | None = None,
+        src_lang: str | None = None,
+        tgt_lang: str | None = None,
+        tokenizer_file: str | None = None,
+        eos_token: str | AddedToken = "</s>",
+        sep_token: str | AddedToken = "</s>",
+        cls_token: str | AddedToken = "<s>",
+        unk_token: str | AddedToken = "<unk>",
+        pad_token: str | AddedToken = "<pad>",
+        mask_token: str | AddedToken = "<mask>",
+        bos_token: str | AddedToken | None = None,
+        additional_special_tokens: Sequence[str | AddedToken] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        settings = arguments(locals())
+        super().__init__(**settings, **kwargs)
+
+    def frame(self, code: int) -> tuple[list[int], list[int]]:
+        """The ids before and after a text in the language of `code`."""
+        return [code], [self.eos_token_id]
