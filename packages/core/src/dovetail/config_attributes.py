@@ -116,7 +116,7 @@ class Attributes(Declared, keywords_only=True):
     def _set_labels(self, values: dict[str, Any]) -> None:
         id2label, label2id = values.pop("id2label", None), values.pop("label2id", None)
         num_labels = values.pop("num_labels", None)
-        if not id2label:
+        if id2label is None:
             self.num_labels = self.default_num_labels if num_labels is None else num_labels
             if label2id is not None:
                 self.label2id = self._object(label2id, "label2id")

@@ -304,7 +304,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         for name, source in self.tied_weights().items():
             path, _, leaf = name.rpartition(".")
             module = self.get_submodule(path)
-            tensor = self.get_parameter(source)
+            owner, _, its_leaf = source.rpartition(".")
+            tensor = getattr(self.get_submodule(owner), its_leaf)  # a parameter or a buffer
             setattr(module, leaf, tensor)
             if isinstance(module, nn.Linear) and leaf == "weight":
                 module.out_features = len(tensor)
@@ -454,8 +455,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         context)``.
 
         Notes the input of each layer for ``output_hidden_states``, with `record_last` also what
-        comes out (else the body's result follows), and applies gradient checkpointing. In training a layer is left out with probability `layer_drop` (LayerDrop,
-        arXiv 1909.11556); those from `_exit_layer` on are when that is set.
+        comes out (else the body's result follows), and applies gradient checkpointing. In training
+        a layer is left out with probability `layer_drop` (LayerDrop, arXiv 1909.11556); those from
+        `_exit_layer` on are when that is set.
         """
         recompute = self.gradient_checkpointing and self.training
         for layer in islice(layers, self._exit_layer):

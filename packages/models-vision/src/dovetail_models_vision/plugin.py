@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dovetail import hookimpl
-from dovetail.declarations import ModelDeclaration
+from dovetail.declarations import ModelDeclaration, PipelineDeclaration
+from dovetail.declarations import family as declared
+from dovetail_models_vision.tasks import PIPELINES
+
+PACKAGE = "dovetail_models_vision"
+CONVNEXT_PROCESSOR = f"{PACKAGE}.convnext.image_processing:ConvNextImageProcessor"
 
 
 @hookimpl
 def dovetail_models() -> list[ModelDeclaration]:
     """The architectures of this distribution."""
-    return []
+    return [
+        family(
+            "vit",
+            "ViT",
+            ("Model", "ForImageClassification", "ForMaskedImageModeling"),
+            image_processor="ViTImageProcessor",
+        ),
+    ]
+
+
+@hookimpl
+def dovetail_pipelines() -> list[PipelineDeclaration]:
+    """The tasks of this distribution."""
+    return list(PIPELINES)
+
+
+def family(
+    model_type: str, prefix: str, heads: tuple[str, ...], **options: Any
+) -> ModelDeclaration:
+    """A family of this package, in the folder called as its model type."""
+    return declared(model_type, f"{PACKAGE}.{model_type}", prefix, heads, **options)

@@ -21,6 +21,15 @@ def pair(size: int | list[int] | tuple[int, ...]) -> Grid:
     return height, width
 
 
+def check_channels(pixel_values: Tensor, channels: int) -> None:
+    """Refuse what is no batch of images of so many `channels` with a ValueError."""
+    shape = tuple(pixel_values.shape)
+    if len(shape) != 4 or shape[1] != channels:
+        raise ValueError(
+            f"pixel_values of shape {shape} must be (batch, {channels}, height, width)."
+        )
+
+
 class PatchEmbedding(nn.Conv2d):
     """Cuts images into patches and projects each of them."""
 
@@ -62,11 +71,8 @@ class PatchEmbedding(nn.Conv2d):
 
     def check(self, pixel_values: Tensor, any_size: bool) -> None:
         """Refuse images that the model cannot read."""
+        check_channels(pixel_values, self.in_channels)
         shape = tuple(pixel_values.shape)
-        if len(shape) != 4 or shape[1] != self.in_channels:
-            raise ValueError(
-                f"pixel_values of shape {shape} must be (batch, {self.in_channels}, height, width)."
-            )
         if not any_size and shape[2:] != self.image_size:
             raise ValueError(
                 f"pixel_values are {shape[2]} by {shape[3]} pixels, where the model reads "

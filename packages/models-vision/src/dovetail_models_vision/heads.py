@@ -1,0 +1,122 @@
+"""Task heads that any image model can wear."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dovetail.heads import STATES, TaskHead
+from dovetail.layers.projections import Linear
+from dovetail.losses import sequence_classification_loss
+from dovetail.outputs import (
+    ImageClassifierOutput,
+    ImageClassifierOutputWithNoAttention,
+    MaskedImageModelingOutput,
+    ModelOutput,
+)
+from dovetail.recording import task_head
+
+
+class ForImageClassification(TaskHead):
+    """Classification by a linear layer over what `features` makes of the body's output: its first
+    token, unless a family says otherwise."""
+
+    def build_head(self) -> None:
+        self.classifier = classifier(self.config.hidden_size, self.num_labels)
+
+    def features(self, outputs: ModelOutput) -> Tensor:
+        """What is classified, (B, D)."""
+        return outputs.last_hidden_state[:, 0]
+
+    @task_head
+    def forward(
+        self,
+        pixel_values: Tensor,
+        head_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> ModelOutput:
+        """Logits (B, labels) of images (B, C, H, W) and the loss by ``config.problem_type``."""
+        outputs = self.base_model(pixel_values, head_mask=head_mask, return_dict=True, **kwargs)
+        logits = self.classifier(self.features(outputs))
+        loss = None if labels is None else sequence_classification_loss(logits, labels, self.config)
+        return ImageClassifierOutput(loss=loss, logits=logits, **self.recorded(outputs, STATES))
+
+
+class PooledImageClassification(TaskHead):
+    """Classification by a linear layer over what the body pools; for bodies without attention heads
+    to mask, or with further outputs."""
+
+    output_class: ClassVar[type[ModelOutput]] = ImageClassifierOutputWithNoAttention
+
+    def build_head(self) -> None:
+        self.classifier = classifier(self.config.hidden_sizes[-1], self.num_labels)
+
+    @task_head
+    def forward(
+        self, pixel_values: Tensor | None = None, labels: Tensor | None = None, **kwargs: Any
+    ) -> ModelOutput:
+        """Logits (B, labels) of images (B, C, H, W) and the loss by ``config.problem_type``."""
+        outputs = self.base_model(pixel_values, return_dict=True, **kwargs)
+        logits = self.classifier(outputs.pooler_output)
+        loss = None if labels is None else sequence_classification_loss(logits, labels, self.config)
+        fields = tuple(self.output_class.__dataclass_fields__)  # type: ignore[attr-defined]
+        recorded = self.recorded(outputs, fields)
+        return self.output_class(loss=loss, logits=logits, **recorded)
+
+
+class ForMaskedImageModeling(TaskHead):
+    """Paints masked patches (SimMIM, arXiv 2111.09886): a convolution makes
+    ``config.encoder_stride`` squared pixels of each patch."""
+
+    body_options: ClassVar[dict[str, Any]] = {"add_pooling_layer": False, "use_mask_token": True}
+
+    def build_head(self) -> None:
+        config = self.config
+        channels = config.encoder_stride**2 * config.num_channels
+        self.decoder = nn.Sequential(
+            nn.Conv2d(config.hidden_size, channels, 1), nn.PixelShuffle(config.encoder_stride)
+        )
+
+    @task_head
+    def forward(
+        self,
+        pixel_values: Tensor,
+        bool_masked_pos: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        **kwargs: Any,
+    ) -> ModelOutput:
+        """The image (B, C, H, W) as the model sees it and, with `bool_masked_pos` (B, N), the mean
+        distance of masked pixels from what they were."""
+        config = self.config
+        if bool_masked_pos is not None and config.patch_size != config.encoder_stride:
+            raise ValueError(
+                f"encoder_stride={config.encoder_stride} must equal patch_size="
+                f"{config.patch_size}: else there is no pixel to compare with."
+            )
+        outputs = self.base_model(
+            pixel_values,
+            bool_masked_pos=bool_masked_pos,
+            head_mask=head_mask,
+            return_dict=True,
+            **kwargs,
+        )
+        patches = self.base_model.embeddings.patch_embeddings.projection
+        grid = patches.grid(*pixel_values.shape[2:])
+        painted = self.decoder(outputs.last_hidden_state[:, 1:].transpose(1, 2).unflatten(2, grid))
+        loss = None
+        if bool_masked_pos is not None:
+            mask = bool_masked_pos.view(-1, 1, *grid).to(painted)
+            mask = mask.repeat_interleave(patches.patch_size[0], 2)
+            mask = mask.repeat_interleave(patches.patch_size[1], 3)  # (B, 1, H, W)
+            apart = F.l1_loss(painted, pixel_values, reduction="none")
+            loss = (apart * mask).sum() / (mask.sum() + 1e-5) / config.num_channels
+        recorded = self.recorded(outputs, STATES)
+        return MaskedImageModelingOutput(loss=loss, reconstruction=painted, **recorded)
+
+
+def classifier(width: int, num_labels: int) -> nn.Module:
+    """A linear layer over `width` features; without labels, the features themselves."""
+    return Linear(width, num_labels) if num_labels else nn.Identity()
