@@ -20,19 +20,20 @@ ROOT = Path(__file__).resolve().parents[2]
 Inputs = dict[str, Any]
 
 
-def load_seeded() -> ModuleType:
-    """`dovetail.testing.seeded`, by path: the reference's environment holds no dovetail."""
-    if "golden_seeded" not in sys.modules:
-        path = ROOT / "packages/core/src/dovetail/testing/seeded.py"
-        spec = importlib.util.spec_from_file_location("golden_seeded", path)
+def load_testing(module: str) -> ModuleType:
+    """A module of `dovetail.testing`, by path: the reference's environment holds no dovetail."""
+    name = f"golden_{module}"
+    if name not in sys.modules:
+        path = ROOT / f"packages/core/src/dovetail/testing/{module}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise ImportError(f"cannot load {path}")
-        sys.modules["golden_seeded"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["golden_seeded"])
-    return sys.modules["golden_seeded"]
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
-seeded = load_seeded()
+seeded = load_testing("seeded")
 
 
 @dataclass
@@ -40,7 +41,8 @@ class Call:
     """One run of a model: the inputs of each step, and what is recorded.
 
     `blank` names the mask whose zeros mark positions that implementations may fill as they like.
-    `gradients` records those of every parameter after ``loss.backward()``.
+    `gradients` records those of every parameter after ``loss.backward()``; in `training` mode batch
+    norm uses the batch's statistics.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Call:
     method: str = "forward"
     blank: str | None = None
     gradients: bool = False
+    training: bool = False
 
 
 @dataclass
@@ -94,6 +97,11 @@ def call(name: str, *steps: Inputs, **options: Any) -> Call:
 def ints(values: Any) -> Inputs:
     """Integers, as written."""
     return {"ints": values}
+
+
+def booleans(numbers: Any) -> Inputs:
+    """Booleans, written as ones and zeros."""
+    return {"bools": numbers}
 
 
 def values(numbers: Any) -> Inputs:

@@ -39,6 +39,8 @@ def decode(value: Any, previous: Any) -> Any:
         return {name: decode(item, previous) for name, item in value["fields"].items()}
     if "ints" in value:
         return torch.tensor(value["ints"], dtype=torch.long)
+    if "bools" in value:
+        return torch.tensor(value["bools"], dtype=torch.bool)
     if "values" in value:
         return torch.tensor(value["values"], dtype=torch.float32)
     if "floats" in value:
@@ -84,6 +86,8 @@ def blank_padding(field: str, value: Any, mask: Tensor) -> Any:
 def run(model: nn.Module, call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     """Outputs of the last step, and gradients when they are asked for."""
     output: Any = None
+    if call.training:  # a copy, since it counts statistics
+        model = copy.deepcopy(model).train()
     model.zero_grad()
     for step in call.steps:
         inputs = {key: decode(value, output) for key, value in step.items()}
@@ -178,6 +182,7 @@ def record(case: Case, family: Family) -> dict[str, Any]:
         entry = {"name": call.name, "steps": call.steps, "outputs": outputs}
         entry |= {"method": call.method} if call.method != "forward" else {}
         entry |= {"blank": call.blank} if call.blank else {}
+        entry |= {"training": True} if call.training else {}
         entry |= {"gradients": gradients} if gradients else {}
         calls.append(entry)
     torch_version = torch.__version__.partition("+")[0]

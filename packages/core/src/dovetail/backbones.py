@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dovetail.config_backbone import (
     BackboneConfigMixin,
@@ -22,6 +22,7 @@ __all__ = [
     "BackboneMixin",
     "get_aligned_output_features_output_indices",
     "load_backbone",
+    "run_stages",
     "verify_backbone_config_arguments",
     "verify_out_features_out_indices",
 ]
@@ -115,6 +116,25 @@ class BackboneMixin:
         """`forward` with those arguments that it knows."""
         known = inspect.signature(self.forward).parameters
         return self(*args, **{name: kwargs[name] for name in kwargs if name in known})  # type: ignore[operator]
+
+
+def run_stages(
+    model: Any, stages: Iterable[nn.Module], hidden_states: Tensor, recorder: Recorder | None
+) -> list[Tensor]:
+    """`hidden_states`, which is what the stem of `model` gives, and the output of each stage.
+
+    Notes the input of each stage for ``output_hidden_states`` and applies gradient checkpointing.
+    """
+    recompute = model.gradient_checkpointing and model.training
+    outputs = [hidden_states]
+    for stage in stages:
+        if recorder is not None:
+            recorder.add_hidden_state(outputs[-1])
+        if recompute:
+            outputs.append(model._checkpoint(stage.__call__, outputs[-1]))
+        else:
+            outputs.append(stage(outputs[-1]))
+    return outputs
 
 
 def load_backbone(config: Any) -> Any:

@@ -18,6 +18,21 @@ def dovetail_models() -> list[ModelDeclaration]:
     """The architectures of this distribution."""
     return [
         family(
+            "convnext",
+            "ConvNext",
+            ("Model", "ForImageClassification"),
+            auto={"AutoBackbone": "ConvNextBackbone", "AutoModelForImage": "ConvNextModel"},
+            image_processor=CONVNEXT_PROCESSOR,
+            aliases={"ConvNextFeatureExtractor": "image_processing:ConvNextImageProcessor"},
+        ),
+        family(
+            "resnet",
+            "ResNet",
+            ("Model", "ForImageClassification"),
+            auto={"AutoBackbone": "ResNetBackbone", "AutoModelForImage": "ResNetModel"},
+            image_processor=CONVNEXT_PROCESSOR,
+        ),
+        family(
             "vit",
             "ViT",
             ("Model", "ForImageClassification", "ForMaskedImageModeling"),

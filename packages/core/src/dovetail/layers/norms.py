@@ -24,6 +24,16 @@ class HeadNorm(nn.LayerNorm):
         return F.layer_norm(input, input.shape[-1:], eps=self.eps) * self.weight
 
 
+class ChannelLayerNorm(nn.LayerNorm):
+    """A layer norm over the channels of feature maps (B, C, H, W)."""
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__(channels, eps)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class RMSNorm(nn.Module):
     """Root-mean-square norm (arXiv 1910.07467), computed in float32 and cast back before the weight
     is applied.

@@ -5,6 +5,7 @@ and calls with their outputs as fingerprints. The weights are not stored: `Golde
 makes them from the tensors' names (`dovetail.testing.seeded`), so a check is a real load.
 
 Stored values: ``{"ints": nested}`` is an integer tensor, ``{"values": nested}`` a float one,
+``{"bools": nested}`` one of ones and zeros that are read as booleans,
 ``{"floats": shape, "seed": name, "spread": s}`` a float tensor of which only the recipe is kept,
 ``{"tuple": [...]}`` a tuple, ``{"fields": {...}}`` a dict of stored values, ``{"output": field}`` a
 field of the previous step's output, a list one of stored values, anything else itself. An output is
@@ -13,6 +14,7 @@ a fingerprint, integers, a list or dict of outputs, or a plain value.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import math
@@ -91,6 +93,8 @@ class Golden:
     def check_call(self, model: Any, name: str) -> None:
         """Run the call `name` and compare; raises `GoldenMismatch`."""
         call = next(call for call in self.content["calls"] if call["name"] == name)
+        if call.get("training"):  # a copy, since it counts statistics
+            model = copy.deepcopy(model).train()
         output = run_call(model, call)
         differences = list(compare(output, call["outputs"], ""))
         if "gradients" in call:
@@ -152,6 +156,8 @@ def decode(value: Any, previous: Any) -> Any:
         return {name: decode(item, previous) for name, item in value["fields"].items()}
     if "ints" in value:
         return torch.tensor(value["ints"], dtype=torch.long)
+    if "bools" in value:
+        return torch.tensor(value["bools"], dtype=torch.bool)
     if "values" in value:
         return torch.tensor(value["values"], dtype=torch.float32)
     if "floats" in value:
