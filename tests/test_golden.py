@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,8 @@ GOLDEN = Path(__file__).parent / "golden"
 FILES = [path for folder in sorted(GOLDEN.glob("models-*")) for path in golden_files(folder)]
 INVISIBLE = ("key.bias", "k_proj.bias")
 """Adds the same to the scores of all keys, which the softmax takes away again."""
+UNUSED = re.compile(r"Dinov2(ForImageClassification|Backbone)-.*mask_token$")
+"""What a class has, as checkpoints do, but cannot use: its arguments hide no patches."""
 CALLS = [(path, name) for path in FILES for name in Golden.read(path).calls]
 
 
@@ -68,7 +71,8 @@ def test_no_weight_can_be_forgotten(path: Path, tmp_path: Path):
     for name, parameter in model.named_parameters():
         kept = parameter.detach().clone()
         parameter.data.fill_(1.0 if kept.dim() == 1 and name.endswith("weight") else 0.0)
-        if not name.endswith(INVISIBLE) and not notices(golden, model):
+        visible = not (name.endswith(INVISIBLE) or UNUSED.match(f"{path.stem}-{name}"))
+        if visible and not notices(golden, model):
             unnoticed.append(name)
         parameter.data.copy_(kept)
     assert unnoticed == []

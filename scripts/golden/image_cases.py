@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cases import EVERYTHING, WIDTH, Call, Family, Inputs, call, floats, ints, values
+from cases import EVERYTHING, WIDTH, Call, Family, Inputs, booleans, call, floats, ints, values
 
 SIZES: Inputs = {
     "hidden_size": WIDTH,
@@ -18,7 +18,7 @@ IMAGES: Inputs = {"pixel_values": floats("images", 2, 3, 32, 32)}
 WIDE: Inputs = {"pixel_values": floats("wide", 1, 3, 24, 48)}
 """Another size, still whole patches."""
 HEAD_MASK = values([[1.0, 0.0, 1.0, 0.5], [0.0, 1.0, 1.0, 1.0]])
-HIDDEN = ints([[0, 1, 1, 0] * 4, [1, 0, 0, 0] * 4])
+HIDDEN = booleans([[0, 1, 1, 0] * 4, [1, 0, 0, 0] * 4])
 """Which of 16 patches a model does not see."""
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dovetail import hookimpl
-from dovetail.declarations import ModelDeclaration, PipelineDeclaration
+from dovetail.declarations import ConverterDeclaration, ModelDeclaration, PipelineDeclaration
 from dovetail.declarations import family as declared
+from dovetail_models_vision.converters import CONVERTERS
 from dovetail_models_vision.tasks import PIPELINES
 
 PACKAGE = "dovetail_models_vision"
@@ -26,6 +27,13 @@ def dovetail_models() -> list[ModelDeclaration]:
             aliases={"ConvNextFeatureExtractor": "image_processing:ConvNextImageProcessor"},
         ),
         family(
+            "dinov2",
+            "Dinov2",
+            ("Model", "ForImageClassification"),
+            auto={"AutoBackbone": "Dinov2Backbone", "AutoModelForImage": "Dinov2Model"},
+            image_processor=f"{PACKAGE}.bit.image_processing:BitImageProcessor",
+        ),
+        family(
             "resnet",
             "ResNet",
             ("Model", "ForImageClassification"),
@@ -36,9 +44,17 @@ def dovetail_models() -> list[ModelDeclaration]:
             "vit",
             "ViT",
             ("Model", "ForImageClassification", "ForMaskedImageModeling"),
+            auto={"AutoModelForImage": "ViTModel"},
             image_processor="ViTImageProcessor",
+            aliases={"ViTFeatureExtractor": "image_processing:ViTImageProcessor"},
         ),
     ]
+
+
+@hookimpl
+def dovetail_converters() -> list[ConverterDeclaration]:
+    """The original layouts from which and to which checkpoints are converted."""
+    return list(CONVERTERS)
 
 
 @hookimpl
