@@ -23,7 +23,7 @@ class Run:
 
 @dataclass
 class Checkpoint:
-    """A tiny model with a tokenizer, and the runs to record with it."""
+    """A tiny model with a tokenizer or an image processor, and the runs to record with it."""
 
     name: str
     model: str
@@ -34,6 +34,7 @@ class Checkpoint:
     tokenizer_options: dict[str, Any] = field(default_factory=dict)
     recipes: dict[str, tuple[float, float]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
+    image_processor: dict[str, Any] = field(default_factory=dict)
 
     def run(
         self, name: str, *inputs: Any, task: str = "", options: Any = None, **arguments: Any

@@ -1,7 +1,8 @@
 """What the reference library's pipelines return for tiny checkpoints: ``tests/golden/pipelines``.
 
 A file holds a checkpoint as `dovetail.testing.golden` describes it, the name of the folder with its
-tokenizer, and runs: the task, the arguments of the constructor and of the call, and the result.
+tokenizer, the settings of its image processor, and runs: the task, the arguments of the constructor
+and of the call, and the result. Pictures are those of `dovetail.testing.pictures`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from cases import ROOT, Case, Family
+import vision_pipeline_cases
+from cases import ROOT, Case, Family, load_testing, seeded
+from PIL import Image
 from pipeline_cases import CHECKPOINTS, Checkpoint
 from pipeline_tokenizers import MAKERS
 from record import build, compare, dump, nudged, rounded
 
 NAME = "pipelines"
 FOLDER = ROOT / "tests" / "golden" / NAME
+VISION = FOLDER / "vision"
 KEPT = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+pictures = load_testing("pictures")
 
 
 def plain(value: Any) -> Any:
@@ -33,6 +40,10 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, Image.Image):
+        return pictures.kept(value)
+    if isinstance(value, torch.Tensor) and value.dim() == 2:
+        return pictures.summary(value.double().numpy())
     return value.tolist() if isinstance(value, np.generic | np.ndarray | torch.Tensor) else value
 
 
@@ -49,28 +60,45 @@ def tokenizer_for(name: str, options: dict[str, Any]) -> Any:
     return transformers.AutoTokenizer.from_pretrained(folder)
 
 
-def results(checkpoint: Checkpoint, model: Any, tokenizer: Any) -> Iterator[Any]:
+def parts(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The tokenizer and the image processor of a checkpoint, as far as it has them."""
+    loaded: dict[str, Any] = {}
+    if checkpoint.tokenizer:
+        options = checkpoint.tokenizer_options
+        loaded["tokenizer"] = tokenizer_for(checkpoint.tokenizer, options)
+    if checkpoint.image_processor:
+        settings = dict(checkpoint.image_processor)
+        processor = getattr(transformers, settings.pop("image_processor_type"))
+        loaded["image_processor"] = processor(**settings)
+    return loaded
+
+
+def results(checkpoint: Checkpoint, model: Any, loaded: dict[str, Any]) -> Iterator[Any]:
     """The result of every run of a checkpoint."""
     for run in checkpoint.runs:
         # A pipeline writes into its model's config and into its arguments.
         own, run = copy.deepcopy((model, run))
-        pipe = transformers.pipeline(run.task, own, tokenizer=tokenizer, **run.options)
-        yield plain(pipe(*run.inputs, **run.arguments))
+        pipe = transformers.pipeline(run.task, own, **loaded, **run.options)
+        inputs, arguments = (
+            pictures.with_pictures(value, seeded.integers) for value in (run.inputs, run.arguments)
+        )
+        yield plain(pipe(*inputs, **arguments))
 
 
 def record_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     """The golden file of one checkpoint; refuses results that rounding decides."""
-    tokenizer = tokenizer_for(checkpoint.tokenizer, checkpoint.tokenizer_options)
-    sizes = {**checkpoint.config, "vocab_size": len(tokenizer)}
+    loaded, sizes = parts(checkpoint), checkpoint.config
+    if "tokenizer" in loaded and not checkpoint.image_processor:
+        sizes = {**sizes, "vocab_size": len(loaded["tokenizer"])}
     family = Family(
         "models-text", checkpoint.name, checkpoint.config_class, sizes, checkpoint.recipes
     )
     case = Case(checkpoint.name, checkpoint.model, sizes, [])
     model, config, tensors = build(case, family)
-    exact = list(results(checkpoint, nudged(model), tokenizer))
+    exact = list(results(checkpoint, nudged(model), loaded))
     runs = []
     for run, result, other in zip(
-        checkpoint.runs, results(checkpoint, model, tokenizer), exact, strict=True
+        checkpoint.runs, results(checkpoint, model, loaded), exact, strict=True
     ):
         compare(result, other, f"{checkpoint.name} {run.name}")
         runs.append({**run.stored(), "result": result})
@@ -78,6 +106,7 @@ def record_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         "reference": f"transformers {transformers.__version__}",
         "model": checkpoint.model,
         "tokenizer": checkpoint.tokenizer,
+        **({"image_processor": settings} if (settings := checkpoint.image_processor) else {}),
         "config": config,
         "arguments": {},
         "recipes": family.recipes,
@@ -88,14 +117,23 @@ def record_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def produce() -> int:
-    """Write all files; returns their number."""
+    """Write all files of the text tasks; returns their number."""
+    return write(FOLDER, CHECKPOINTS)
+
+
+def produce_vision() -> int:
+    """Write all files of the tasks on pictures; returns their number."""
+    return write(VISION, vision_pipeline_cases.CHECKPOINTS)
+
+
+def write(folder: Path, checkpoints: list[Checkpoint]) -> int:
+    """Write the files of `checkpoints` and remove all others of `folder`."""
     warnings.simplefilter("ignore")
-    for checkpoint in CHECKPOINTS:
+    folder.mkdir(parents=True, exist_ok=True)
+    for checkpoint in checkpoints:
         content = json.loads(json.dumps(record_checkpoint(checkpoint)))
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        path = FOLDER / f"{checkpoint.name}.json"
-        path.write_text(dump(rounded(content)) + "\n")
-    for path in FOLDER.glob("*.json"):
-        if path.stem not in {checkpoint.name for checkpoint in CHECKPOINTS}:
+        (folder / f"{checkpoint.name}.json").write_text(dump(rounded(content)) + "\n")
+    for path in folder.glob("*.json"):
+        if path.stem not in {checkpoint.name for checkpoint in checkpoints}:
             path.unlink()
-    return len(CHECKPOINTS)
+    return len(checkpoints)

@@ -1,8 +1,9 @@
 """Write the golden files: ``python scripts/golden/produce.py [model_type | theme ...]``.
 
 Runs in the reference library's environment. Each module of ``families`` describes one architecture,
-the themes are caches, checkpoints, generation, pipelines and tokenizers; ``make golden`` runs them
-all. Files of cases that are no longer described are removed.
+the themes are caches, checkpoints, generation, pictures and pipelines (the tasks on pictures and
+those on texts) and tokenizers; ``make golden`` runs them all. Files of cases that are no longer
+described are removed.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ def produce_generation() -> None:
 
 
 THEMES: dict[str, Callable[[], Any]] = {
+    "audio": lambda: importlib.import_module("audio").produce(),
     "caches": lambda: importlib.import_module("caches").produce(),
     "checkpoints": lambda: importlib.import_module("checkpoints").produce(),
     "generation": produce_generation,
     "pipelines": lambda: importlib.import_module("pipelines").produce(),
+    "pictures": lambda: importlib.import_module("pipelines").produce_vision(),
     "tokenizers": lambda: importlib.import_module("tokenization").produce(),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import dovetail
 from dovetail.testing.golden import TOLERANCE, Golden
+from dovetail.testing.pictures import kept, summary, with_pictures
+from dovetail.testing.seeded import integers
 
-FOLDER = Path(__file__).parents[1] / "golden" / "pipelines"
-FILES = sorted(FOLDER.glob("*.json"))
+FOLDER = Path(__file__).parent / "golden" / "pipelines"
+FILES = sorted([*FOLDER.glob("*.json"), *FOLDER.glob("vision/*.json")])
 RUNS = [(path, index) for path in FILES for index in range(len(Golden.read(path).content["runs"]))]
 
 
@@ -26,20 +30,28 @@ def run_name(case: tuple[Path, int]) -> str:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Each checkpoint with its tokenizer, as the reference library would have saved it."""
+    """Each checkpoint with its tokenizer and image processor, as the reference library would have
+    saved it."""
     made = {}
     for path in FILES:
         golden = Golden.read(path)
         folder = tmp_path_factory.mktemp(path.stem)
         golden.write_checkpoint(folder)
-        for file in (FOLDER / "tokenizers" / golden.content["tokenizer"]).iterdir():
-            shutil.copy(file, folder)
+        if golden.content["tokenizer"]:
+            for file in (FOLDER / "tokenizers" / golden.content["tokenizer"]).iterdir():
+                shutil.copy(file, folder)
+        if settings := golden.content.get("image_processor"):
+            (folder / "preprocessor_config.json").write_text(json.dumps(settings))
         made[path.stem] = folder
     return made
 
 
 def difference(ours: Any, theirs: Any, where: str = "result") -> str:
     """The first place where two results differ, or nothing."""
+    if isinstance(ours, Image.Image):
+        ours = kept(ours)
+    if isinstance(ours, torch.Tensor) and isinstance(theirs, dict):
+        ours = summary(ours.double().numpy())
     if isinstance(ours, np.generic | np.ndarray | torch.Tensor):
         ours = ours.tolist()
     if isinstance(theirs, dict) and isinstance(ours, dict) and list(ours) == list(theirs):
@@ -61,13 +73,17 @@ def difference(ours: Any, theirs: Any, where: str = "result") -> str:
 @pytest.mark.parametrize("case", RUNS, ids=run_name)
 def test_results_equal_the_reference(case: tuple[Path, int], folders: dict[str, Path]):
     path, index = case
-    run = Golden.read(path).content["runs"][index]
+    content = Golden.read(path).content
+    run = content["runs"][index]
+    options, folder = run.get("options", {}), str(folders[path.stem])
+    if "image_processor" in content:  # PIL's arithmetic, which the reference's processors use
+        options = {"image_processor": (folder, {"use_fast": False}), **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # some runs use retired arguments
         warnings.simplefilter("ignore", UserWarning)
-        pipe = dovetail.pipeline(run["task"], str(folders[path.stem]), **run.get("options", {}))
-        arguments = run["arguments"]
+        pipe = dovetail.pipeline(run["task"], folder, **options)
+        arguments = with_pictures(run["arguments"], integers)
         if "offset_mapping" in arguments:
             arguments["offset_mapping"] = [tuple(pair) for pair in arguments["offset_mapping"]]
-        result = pipe(*run["inputs"], **arguments)
+        result = pipe(*with_pictures(run["inputs"], integers), **arguments)
     assert not difference(result, run["result"])

@@ -1,0 +1,1 @@
+"""The tasks on pictures and videos, one module each."""

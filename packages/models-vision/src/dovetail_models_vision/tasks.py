@@ -1,0 +1,31 @@
+"""The tasks on pictures and videos; the default models are those that the field uses for them."""
+
+from __future__ import annotations
+
+from dovetail.declarations import PipelineDeclaration
+
+PACKAGE = "dovetail_models_vision"
+
+
+def _task(
+    task: str, auto_models: tuple[str, ...], default_model: str, *, inputs: str = "image"
+) -> PipelineDeclaration:
+    """The declaration of a task whose module and class are called as the task is."""
+    name = task.title().replace("-", "")
+    return PipelineDeclaration(
+        task,
+        pipeline=f"{PACKAGE}.pipelines.{task.replace('-', '_')}:{name}Pipeline",
+        auto_models=auto_models,
+        inputs=inputs,
+        default_model=default_model,
+    )
+
+
+PIPELINES = (
+    _task(
+        "image-classification",
+        ("AutoModelForImageClassification",),
+        "google/vit-base-patch16-224@3f49326",
+    ),
+    _task("image-feature-extraction", ("AutoModel",), "google/vit-base-patch16-224@3f49326"),
+)

@@ -1,0 +1,170 @@
+"""The tasks on pictures beyond their results: kinds of input, drawings, errors."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import dovetail
+from dovetail.cli import execute
+from dovetail.errors import PipelineError, ProcessorError
+from dovetail.pipelines import KeyDataset
+from dovetail.testing.golden import Golden
+from dovetail.testing.pictures import painted
+from dovetail.testing.seeded import integers
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "pipelines"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Tiny checkpoints by name, each with its tokenizer and image processor."""
+    made = {}
+    for path in GOLDEN.glob("vision/*.json"):
+        golden = Golden.read(path)
+        folder = tmp_path_factory.mktemp(path.stem)
+        golden.write_checkpoint(folder)
+        if golden.content["tokenizer"]:
+            for file in (GOLDEN / "tokenizers" / golden.content["tokenizer"]).iterdir():
+                shutil.copy(file, folder)
+        settings = json.dumps(golden.content["image_processor"])
+        (folder / "preprocessor_config.json").write_text(settings)
+        made[path.stem] = str(folder)
+    return made
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    return painted(integers, "scene", 40, 30)
+
+
+@pytest.fixture
+def file(picture, tmp_path) -> str:
+    path = tmp_path / "scene.png"
+    picture.save(path)
+    return str(path)
+
+
+def as_base64(picture: Image.Image) -> str:
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return base64.b64encode(content.getvalue()).decode()
+
+
+# What goes in.
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "task"),
+    [
+        ("pictures-classifier", "image-classification"),
+        ("pictures-features", "image-feature-extraction"),
+    ],
+)
+def test_the_task_follows_from_the_model_or_is_named(folders, checkpoint, task):
+    pipe = dovetail.pipeline(task, folders[checkpoint])
+    assert type(pipe).__name__ == task.title().replace("-", "") + "Pipeline"
+    assert pipe.task == task
+
+
+def test_every_kind_of_picture_gives_the_same_result(folders, picture, file):
+    pipe = dovetail.pipeline("image-classification", folders["pictures-classifier"])
+    expected = pipe(picture)
+    coded = as_base64(picture)
+    for given in (file, Path(file), coded, f"data:image/png;base64,{coded}"):
+        assert pipe(given) == expected
+    assert pipe(images=picture) == expected
+    assert pipe([picture, file]) == pipe((picture, file)) == [expected, expected]
+
+
+def test_generators_and_datasets_give_iterators(folders, picture, file):
+    pipe = dovetail.pipeline("image-classification", folders["pictures-classifier"], top_k=1)
+    (expected,) = pipe(picture)
+    assert list(pipe(item for item in (picture, file))) == [[expected], [expected]]
+    rows = KeyDataset([{"image": picture}, {"image": file}, {"image": picture}], "image")
+    assert [label for (label,) in pipe(rows, batch_size=2)] == [expected] * 3
+
+
+def test_a_grey_picture_with_alpha_is_seen_as_rgb(folders, picture):
+    pipe = dovetail.pipeline("image-classification", folders["pictures-classifier"])
+    grey = picture.convert("LA")
+    assert pipe(grey) == pipe(grey.convert("RGB"))
+
+
+def test_several_labels_at_once_are_judged_each_by_itself(folders, picture):
+    pipe = dovetail.pipeline("image-classification", folders["pictures-multi-label"])
+    assert pipe(picture) == pipe(picture, function_to_apply="sigmoid")
+    pipe = dovetail.pipeline("image-classification", folders["pictures-classifier"])
+    assert pipe(picture) == pipe(picture, function_to_apply="softmax")
+
+
+def test_half_precision_reaches_the_pictures(folders, picture):
+    folder = folders["pictures-features"]
+    pipe = dovetail.pipeline("image-feature-extraction", folder, torch_dtype="bfloat16")
+    assert str(pipe(picture, return_tensors=True).dtype) == "torch.bfloat16"
+
+
+# What is refused.
+
+
+def test_what_is_no_picture_is_named(folders, tmp_path):
+    pipe = dovetail.pipeline("image-classification", folders["pictures-classifier"])
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n")
+    for given, message in (
+        (str(broken), "broken.png"),
+        ("absent.png", "absent.png"),
+        (3, "a int cannot be loaded"),
+        ([None], "a NoneType cannot be loaded"),
+    ):
+        with pytest.raises(ProcessorError, match=message):
+            pipe(given)
+    with pytest.raises(PipelineError, match="'image-classification' needs a picture"):
+        pipe()
+
+
+def test_settings_that_cannot_be_are_named(folders, picture):
+    pipe = dovetail.pipeline("image-classification", folders["pictures-classifier"])
+    with pytest.raises(PipelineError, match="top_k=0"):
+        pipe(picture, top_k=0)
+    with pytest.raises(PipelineError, match="function_to_apply='max'"):
+        pipe(picture, function_to_apply="max")
+
+
+def test_pooling_needs_a_pooler(folders, picture):
+    folder = folders["pictures-features"]
+    model = dovetail.ViTModel.from_pretrained(folder, add_pooling_layer=False)
+    pipe = dovetail.pipeline("image-feature-extraction", model, image_processor=folder)
+    with pytest.raises(PipelineError, match="ViTModel gives no pooled output, only last_hidden"):
+        pipe(picture, pool=True)
+
+
+# Drawings.
+
+
+def drawn(task: str, folder: str, file: str, *words: str) -> Image.Image:
+    """What ``dovetail run --save`` makes of a file."""
+    target = Path(file).with_name("drawn.png")
+    assert execute(["run", task, file, "-m", folder, "--save", str(target), *words]) == 0
+    with Image.open(target) as image:
+        return image.convert("RGB")
+
+
+def test_labels_are_drawn_below_the_picture(folders, picture, file, capsys):
+    image = drawn("image-classification", folders["pictures-classifier"], file)
+    assert image.width == picture.width
+    assert image.height > picture.height
+    assert image.crop((0, 0, *picture.size)).tobytes() == picture.tobytes()
+    assert image.getpixel((39, image.height - 1)) == (255, 255, 255)
+
+
+def test_features_are_not_drawn(folders, file, capsys):
+    words = ["run", "image-feature-extraction", file, "-m", folders["pictures-features"]]
+    assert execute([*words, "--save", "x.png"]) == 2
+    assert "image-feature-extraction does not" in capsys.readouterr().err
