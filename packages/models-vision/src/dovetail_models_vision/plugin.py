@@ -27,6 +27,16 @@ def dovetail_models() -> list[ModelDeclaration]:
             aliases={"ConvNextFeatureExtractor": "image_processing:ConvNextImageProcessor"},
         ),
         family(
+            "detr",
+            "Detr",
+            ("Model", "ForObjectDetection"),
+            auto={
+                "AutoModelForImage": "DetrModel",
+                "AutoModelForImageSegmentation": "DetrForSegmentation",
+                "AutoModelForUniversalSegmentation": "DetrForSegmentation",
+            },
+        ),
+        family(
             "dinov2",
             "Dinov2",
             ("Model", "ForImageClassification"),

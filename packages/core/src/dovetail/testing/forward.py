@@ -30,9 +30,8 @@ class ForwardTests(Subject):
         expect(bool(torch.isfinite(first).all()), "the first output is not finite")
         if "last_hidden_state" in output:
             width = self.body_config(model.config).hidden_size
-            expect(
-                first.shape[-1] == width, f"hidden states are {first.shape[-1]} wide, not {width}"
-            )
+            found = output["last_hidden_state"].shape[-1]
+            expect(found == width, f"hidden states are {found} wide, not {width}")
 
     def test_tuple_holds_what_the_mapping_holds(self, model_class: Any) -> None:
         model = self.build(model_class)
@@ -49,7 +48,7 @@ class ForwardTests(Subject):
         output = self.run(model, inputs, output_hidden_states=True, output_attentions=True)
         config = self.body_config(model.config)
         recurrent = len(recurrent_layers(config))
-        for part in ("", "encoder_", "decoder_"):
+        for part in ("", "encoder_", "decoder_", "vision_"):
             own = getattr(config, "num_decoder_layers", None) if part == "decoder_" else None
             layers = own or next(getattr(config, name) for name in LAYERS if hasattr(config, name))
             states = output.get(f"{part}hidden_states", ())
@@ -61,10 +60,10 @@ class ForwardTests(Subject):
             for attention in weights if attends else ():  # else they are what stands in for it
                 total = attention.sum(-1)
                 expect_close(total, torch.ones_like(total), "rows of attention", 1e-4)
-        names = ("hidden_states", "encoder_hidden_states")
-        expect(any(name in output for name in names), "no hidden states are recorded")
-        names = ("attentions", "encoder_attentions")
-        recorded = any(name in output for name in names)
+        parts = ("", "encoder_", "vision_")
+        recorded = any(f"{part}hidden_states" in output for part in parts)
+        expect(recorded, "no hidden states are recorded")
+        recorded = any(f"{part}attentions" in output for part in parts)
         expect(recorded or not attends, "no attentions are recorded")
 
     def test_recording_changes_nothing(self, model_class: Any) -> None:

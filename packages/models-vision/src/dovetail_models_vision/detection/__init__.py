@@ -1,0 +1,1 @@
+"""What detection transformers share: boxes, matching, losses, positions, backbones, attention."""

@@ -1,0 +1,89 @@
+"""What detection transformers return.
+
+``logits`` are (B, Q, classes), ``pred_boxes`` (B, Q, 4) by center and size as parts of the picture,
+``pred_masks`` (B, Q, H, W), ``intermediate_hidden_states`` (layers, B, Q, D).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from dovetail.outputs import (
+    BaseModelOutputWithCrossAttentions,
+    ModelOutput,
+    Seq2SeqModelOutput,
+    Tensors,
+)
+
+
+@dataclass
+class DetrDecoderOutput(BaseModelOutputWithCrossAttentions):
+    """Of a decoder."""
+
+    intermediate_hidden_states: Tensor | None = None
+
+
+@dataclass
+class DetrModelOutput(Seq2SeqModelOutput):
+    """Of a body."""
+
+    intermediate_hidden_states: Tensor | None = None
+
+
+@dataclass
+class DetrObjectDetectionOutput(ModelOutput):
+    """Of a detector; `loss_dict` holds the parts of the loss, unweighed."""
+
+    loss: Tensor | None = None
+    loss_dict: dict[str, Any] | None = None
+    logits: Tensor | None = None
+    pred_boxes: Tensor | None = None
+    auxiliary_outputs: list[dict[str, Tensor]] | None = None
+    last_hidden_state: Tensor | None = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+
+
+@dataclass
+class DetrSegmentationOutput(ModelOutput):
+    """Of a detector that draws masks, too."""
+
+    loss: Tensor | None = None
+    loss_dict: dict[str, Any] | None = None
+    logits: Tensor | None = None
+    pred_boxes: Tensor | None = None
+    pred_masks: Tensor | None = None
+    auxiliary_outputs: list[dict[str, Tensor]] | None = None
+    last_hidden_state: Tensor | None = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+
+
+Output = TypeVar("Output", bound=ModelOutput)
+
+
+def detection_output(
+    kind: type[Output], decoder: ModelOutput, encoder: ModelOutput, **fields: Any
+) -> Output:
+    """An output of class `kind` with `fields` and what decoder and encoder recorded."""
+    return kind(
+        **fields,
+        last_hidden_state=decoder["last_hidden_state"],
+        decoder_hidden_states=decoder.get("hidden_states"),
+        decoder_attentions=decoder.get("attentions"),
+        cross_attentions=decoder.get("cross_attentions"),
+        encoder_last_hidden_state=encoder["last_hidden_state"],
+        encoder_hidden_states=encoder.get("hidden_states"),
+        encoder_attentions=encoder.get("attentions"),
+    )

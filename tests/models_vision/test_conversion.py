@@ -1,0 +1,68 @@
+"""Every declared converter leads to its original and back without losing a bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.models_vision.detectors import OWN_BACKBONE, STAGES, resnet
+
+import dovetail
+from dovetail import registry
+from dovetail.testing import seeded
+from dovetail.testing.converting import check_layout
+
+DETR = {
+    **OWN_BACKBONE,
+    "backbone_config": resnet("stage4"),
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 3,
+    "encoder_ffn_dim": 37,
+    "decoder_ffn_dim": 41,
+    "num_queries": 5,
+    "num_labels": 7,
+}
+BOTTLENECK = {**resnet(*STAGES), "layer_type": "bottleneck", "depths": [1, 2, 1, 1]}
+CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "detr/facebook": ("DetrForObjectDetection", DETR, {}),
+    "detr/facebook-panoptic": (
+        "DetrForSegmentation",
+        DETR | {"backbone_config": BOTTLENECK},
+        {},
+    ),
+}
+
+
+def test_every_converter_of_the_package_has_a_case():
+    declared = {
+        key
+        for key in registry.converters().names()
+        if registry.converters().get(key).converter.startswith("dovetail_models_vision")
+    }
+    assert declared == set(CASES)
+
+
+@pytest.mark.parametrize("key", CASES)
+def test_original_and_back(key: str, tmp_path: Path):
+    architecture, sizes, lost = CASES[key]
+    model = tiny(architecture, sizes)
+    check_layout(key, model, tmp_path, config=lost)
+    twin = type(model).from_pretrained(tmp_path / "back").eval()
+    pixels = torch.from_numpy(seeded.noise("pixels", (2, 3, 64, 64)))
+    with torch.no_grad():
+        torch.testing.assert_close(twin(pixels)[0], model(pixels)[0], rtol=0, atol=1e-5)
+
+
+def tiny(architecture: str, sizes: dict[str, Any]) -> Any:
+    """A small model whose tensors are all different and none trivial."""
+    cls: Callable[..., Any] = getattr(dovetail, architecture)
+    model = cls(cls.config_class(**sizes)).eval()  # type: ignore[attr-defined]
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.from_numpy(seeded.weight(name, tensor.shape)))
+    return model
