@@ -79,6 +79,8 @@ def _resampled(image: Tensor, size: tuple[int, int], resample: int) -> Tensor:
     mode = NATIVE.get(PILImageResampling(resample))
     if mode is not None and image.device.type == "cpu":
         return F.interpolate(image[None], size, mode=mode, antialias=True)[0]
+    if resample == PILImageResampling.NEAREST:
+        return nearest(image, size)
     # PIL resamples rows, rounds, then columns.
     for axis, length in ((2, size[1]), (1, size[0])):
         if image.shape[axis] != length:
@@ -86,12 +88,17 @@ def _resampled(image: Tensor, size: tuple[int, int], resample: int) -> Tensor:
     return image
 
 
-def _along(image: Tensor, axis: int, length: int, resample: PILImageResampling) -> Tensor:
-    if resample is PILImageResampling.NEAREST:
+def nearest(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Values of any type (C, H, W) at `size`, each the one that PIL takes."""
+    for axis, length in ((1, size[0]), (2, size[1])):
         step = image.shape[axis] / length
         places = np.cumsum([step / 2, *[step] * (length - 1)])  # PIL adds up, with its roundings
-        nearest = np.minimum(places.astype(np.int64), image.shape[axis] - 1)
-        return image.index_select(axis, torch.from_numpy(nearest).to(image.device))
+        chosen = np.minimum(places.astype(np.int64), image.shape[axis] - 1)
+        image = image.index_select(axis, torch.from_numpy(chosen).to(image.device))
+    return image
+
+
+def _along(image: Tensor, axis: int, length: int, resample: PILImageResampling) -> Tensor:
     weights = torch.from_numpy(_weights(image.shape[axis], length, resample)).to(image.device)
     values = torch.tensordot(image.float(), weights, dims=([axis], [1])).movedim(-1, axis)
     return values.add_(0.5).floor_().clamp_(0, 255).to(torch.uint8)

@@ -101,6 +101,10 @@ class ImageProcessor(BaseImageProcessor):
         """Whether torch does the work."""
         return self._use_fast
 
+    def __call__(self, *args: Any, **kwargs: Any) -> BatchFeature:
+        """`preprocess`."""
+        return self.preprocess(*args, **kwargs)
+
     def preprocess(
         self,
         images: Any,
@@ -122,7 +126,11 @@ class ImageProcessor(BaseImageProcessor):
         pictures = make_list_of_images(images)
         data_format = data_format or _layout(pictures[0], input_data_format)
         pixels = self.prepare(pictures, settings, input_data_format)
-        return self.output({"pixel_values": pixels}, return_tensors, data_format)
+        return self.output(self.batch(pixels, settings), return_tensors, data_format)
+
+    def batch(self, pixels: Any, settings: Settings) -> dict[str, Any]:
+        """The model's inputs by name, from the prepared images."""
+        return {"pixel_values": pixels}
 
     def settings(self, overrides: Mapping[str, Any]) -> Settings:
         """The settings of one call, checked.
@@ -232,6 +240,10 @@ class ImageProcessor(BaseImageProcessor):
             mean = _by_channel(settings.image_mean, len(images[0]), "image_mean")
             std = _by_channel(settings.image_std, len(images[0]), "image_std")
         return self.ops().finish_all(images, scale, mean, std)
+
+    def together(self, images: Sequence[Any]) -> Any:
+        """Images that are finished, as one batch where their shapes are equal."""
+        return self.ops().finish_all(images, None, None, None)
 
     def output(
         self,
