@@ -51,6 +51,12 @@ def dovetail_models() -> list[ModelDeclaration]:
             image_processor=CONVNEXT_PROCESSOR,
         ),
         family(
+            "rt_detr_resnet",
+            "RTDetrResNet",
+            (),
+            auto={"AutoBackbone": "RTDetrResNetBackbone"},
+        ),
+        family(
             "vit",
             "ViT",
             ("Model", "ForImageClassification", "ForMaskedImageModeling"),

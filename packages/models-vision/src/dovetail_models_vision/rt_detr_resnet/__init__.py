@@ -1,0 +1,1 @@
+"""RT-DETR's ResNet."""
