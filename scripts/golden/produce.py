@@ -41,6 +41,7 @@ THEMES: dict[str, Callable[[], Any]] = {
     "generation": produce_generation,
     "pipelines": lambda: importlib.import_module("pipelines").produce(),
     "pictures": lambda: importlib.import_module("pipelines").produce_vision(),
+    "sam-prompts": lambda: importlib.import_module("sam_prompts").produce(),
     "tokenizers": lambda: importlib.import_module("tokenization").produce(),
 }
 

@@ -249,6 +249,37 @@ from dovetail.tokenizers.convert import SLOW_TO_FAST_CONVERTERS as SLOW_TO_FAST_
 from dovetail.tokenizers.convert import convert_slow_tokenizer as convert_slow_tokenizer
 from dovetail.weight_files import WEIGHTS_NAME as WEIGHTS_NAME
 
+# dovetail-models-audio
+
+from dovetail_models_audio.audio.decibels import amplitude_to_db as amplitude_to_db
+from dovetail_models_audio.audio.decibels import amplitude_to_db_batch as amplitude_to_db_batch
+from dovetail_models_audio.audio.decibels import power_to_db as power_to_db
+from dovetail_models_audio.audio.decibels import power_to_db_batch as power_to_db_batch
+from dovetail_models_audio.audio.live import chunk_bytes_iter as chunk_bytes_iter
+from dovetail_models_audio.audio.live import ffmpeg_microphone as ffmpeg_microphone
+from dovetail_models_audio.audio.live import ffmpeg_microphone_live as ffmpeg_microphone_live
+from dovetail_models_audio.audio.live import ffmpeg_read as ffmpeg_read
+from dovetail_models_audio.audio.reading import load_audio as load_audio
+from dovetail_models_audio.audio.reading import stream_audio as stream_audio
+from dovetail_models_audio.audio.resampling import resample as resample
+from dovetail_models_audio.audio.scales import chroma_filter_bank as chroma_filter_bank
+from dovetail_models_audio.audio.scales import hertz_to_mel as hertz_to_mel
+from dovetail_models_audio.audio.scales import hertz_to_octave as hertz_to_octave
+from dovetail_models_audio.audio.scales import mel_filter_bank as mel_filter_bank
+from dovetail_models_audio.audio.scales import mel_to_hertz as mel_to_hertz
+from dovetail_models_audio.audio.spectrograms import istft as istft
+from dovetail_models_audio.audio.spectrograms import spectrogram as spectrogram
+from dovetail_models_audio.audio.spectrograms import spectrogram_batch as spectrogram_batch
+from dovetail_models_audio.audio.windows import optimal_fft_length as optimal_fft_length
+from dovetail_models_audio.audio.windows import window_function as window_function
+from dovetail_models_audio.audio_spectrogram_transformer.feature_extraction import ASTFeatureExtractor as ASTFeatureExtractor
+from dovetail_models_audio.clap.feature_extraction import ClapFeatureExtractor as ClapFeatureExtractor
+from dovetail_models_audio.encodec.feature_extraction import EncodecFeatureExtractor as EncodecFeatureExtractor
+from dovetail_models_audio.speech_to_text.feature_extraction import Speech2TextFeatureExtractor as Speech2TextFeatureExtractor
+from dovetail_models_audio.speecht5.feature_extraction import SpeechT5FeatureExtractor as SpeechT5FeatureExtractor
+from dovetail_models_audio.wav2vec2.feature_extraction import Wav2Vec2FeatureExtractor as Wav2Vec2FeatureExtractor
+from dovetail_models_audio.whisper.feature_extraction import WhisperFeatureExtractor as WhisperFeatureExtractor
+
 # dovetail-models-text
 
 from dovetail_models_text.bart.configuration import BartConfig as BartConfig
@@ -495,6 +526,72 @@ from dovetail_models_text.t5.modeling import T5Model as T5Model
 from dovetail_models_text.t5.modeling import T5PreTrainedModel as T5PreTrainedModel
 from dovetail_models_text.t5.tokenization import T5Tokenizer as T5Tokenizer
 from dovetail_models_text.t5.tokenization import T5Tokenizer as T5TokenizerFast
+
+# dovetail-models-vision
+
+from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessor
+from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessorFast
+from dovetail_models_vision.clip.configuration import CLIPConfig as CLIPConfig
+from dovetail_models_vision.clip.configuration import CLIPTextConfig as CLIPTextConfig
+from dovetail_models_vision.clip.configuration import CLIPVisionConfig as CLIPVisionConfig
+from dovetail_models_vision.clip.image_processing import CLIPImageProcessor as CLIPFeatureExtractor
+from dovetail_models_vision.clip.image_processing import CLIPImageProcessor as CLIPImageProcessor
+from dovetail_models_vision.clip.image_processing import CLIPImageProcessor as CLIPImageProcessorFast
+from dovetail_models_vision.clip.modeling import CLIPForImageClassification as CLIPForImageClassification
+from dovetail_models_vision.clip.modeling import CLIPModel as CLIPModel
+from dovetail_models_vision.clip.modeling import CLIPPreTrainedModel as CLIPPreTrainedModel
+from dovetail_models_vision.clip.processing import CLIPProcessor as CLIPProcessor
+from dovetail_models_vision.clip.text import CLIPTextModel as CLIPTextModel
+from dovetail_models_vision.clip.text import CLIPTextModelWithProjection as CLIPTextModelWithProjection
+from dovetail_models_vision.clip.tokenization import CLIPTokenizer as CLIPTokenizer
+from dovetail_models_vision.clip.tokenization import CLIPTokenizer as CLIPTokenizerFast
+from dovetail_models_vision.clip.vision import CLIPVisionModel as CLIPVisionModel
+from dovetail_models_vision.clip.vision import CLIPVisionModelWithProjection as CLIPVisionModelWithProjection
+from dovetail_models_vision.convnext.configuration import ConvNextConfig as ConvNextConfig
+from dovetail_models_vision.convnext.image_processing import ConvNextImageProcessor as ConvNextFeatureExtractor
+from dovetail_models_vision.convnext.image_processing import ConvNextImageProcessor as ConvNextImageProcessor
+from dovetail_models_vision.convnext.image_processing import ConvNextImageProcessor as ConvNextImageProcessorFast
+from dovetail_models_vision.convnext.modeling import ConvNextBackbone as ConvNextBackbone
+from dovetail_models_vision.convnext.modeling import ConvNextForImageClassification as ConvNextForImageClassification
+from dovetail_models_vision.convnext.modeling import ConvNextModel as ConvNextModel
+from dovetail_models_vision.convnext.modeling import ConvNextPreTrainedModel as ConvNextPreTrainedModel
+from dovetail_models_vision.detr.configuration import DetrConfig as DetrConfig
+from dovetail_models_vision.detr.image_processing import DetrImageProcessor as DetrFeatureExtractor
+from dovetail_models_vision.detr.image_processing import DetrImageProcessor as DetrImageProcessor
+from dovetail_models_vision.detr.image_processing import DetrImageProcessor as DetrImageProcessorFast
+from dovetail_models_vision.detr.modeling import DetrForObjectDetection as DetrForObjectDetection
+from dovetail_models_vision.detr.modeling import DetrForSegmentation as DetrForSegmentation
+from dovetail_models_vision.detr.modeling import DetrModel as DetrModel
+from dovetail_models_vision.detr.modeling import DetrPreTrainedModel as DetrPreTrainedModel
+from dovetail_models_vision.dinov2.configuration import Dinov2Config as Dinov2Config
+from dovetail_models_vision.dinov2.modeling import Dinov2Backbone as Dinov2Backbone
+from dovetail_models_vision.dinov2.modeling import Dinov2ForImageClassification as Dinov2ForImageClassification
+from dovetail_models_vision.dinov2.modeling import Dinov2Model as Dinov2Model
+from dovetail_models_vision.dinov2.modeling import Dinov2PreTrainedModel as Dinov2PreTrainedModel
+from dovetail_models_vision.pipelines.image_classification import ImageClassificationPipeline as ImageClassificationPipeline
+from dovetail_models_vision.pipelines.image_feature_extraction import ImageFeatureExtractionPipeline as ImageFeatureExtractionPipeline
+from dovetail_models_vision.resnet.configuration import ResNetConfig as ResNetConfig
+from dovetail_models_vision.resnet.modeling import ResNetBackbone as ResNetBackbone
+from dovetail_models_vision.resnet.modeling import ResNetForImageClassification as ResNetForImageClassification
+from dovetail_models_vision.resnet.modeling import ResNetModel as ResNetModel
+from dovetail_models_vision.resnet.modeling import ResNetPreTrainedModel as ResNetPreTrainedModel
+from dovetail_models_vision.rt_detr_resnet.configuration import RTDetrResNetConfig as RTDetrResNetConfig
+from dovetail_models_vision.rt_detr_resnet.modeling import RTDetrResNetBackbone as RTDetrResNetBackbone
+from dovetail_models_vision.rt_detr_resnet.modeling import RTDetrResNetPreTrainedModel as RTDetrResNetPreTrainedModel
+from dovetail_models_vision.sam.configuration import SamConfig as SamConfig
+from dovetail_models_vision.sam.image_processing import SamImageProcessor as SamImageProcessor
+from dovetail_models_vision.sam.image_processing import SamImageProcessor as SamImageProcessorFast
+from dovetail_models_vision.sam.modeling import SamModel as SamModel
+from dovetail_models_vision.sam.modeling import SamPreTrainedModel as SamPreTrainedModel
+from dovetail_models_vision.sam.processing import SamProcessor as SamProcessor
+from dovetail_models_vision.vit.configuration import ViTConfig as ViTConfig
+from dovetail_models_vision.vit.image_processing import ViTImageProcessor as ViTFeatureExtractor
+from dovetail_models_vision.vit.image_processing import ViTImageProcessor as ViTImageProcessor
+from dovetail_models_vision.vit.image_processing import ViTImageProcessor as ViTImageProcessorFast
+from dovetail_models_vision.vit.modeling import ViTForImageClassification as ViTForImageClassification
+from dovetail_models_vision.vit.modeling import ViTForMaskedImageModeling as ViTForMaskedImageModeling
+from dovetail_models_vision.vit.modeling import ViTModel as ViTModel
+from dovetail_models_vision.vit.modeling import ViTPreTrainedModel as ViTPreTrainedModel
 
 __all__ = [
     "AddedToken",

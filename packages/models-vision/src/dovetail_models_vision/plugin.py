@@ -57,6 +57,14 @@ def dovetail_models() -> list[ModelDeclaration]:
             auto={"AutoBackbone": "RTDetrResNetBackbone"},
         ),
         family(
+            "sam",
+            "Sam",
+            ("Model",),
+            auto={"AutoModelForMaskGeneration": "SamModel"},
+            image_processor="SamImageProcessor",
+            processor="SamProcessor",
+        ),
+        family(
             "vit",
             "ViT",
             ("Model", "ForImageClassification", "ForMaskedImageModeling"),

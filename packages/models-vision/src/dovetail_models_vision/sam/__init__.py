@@ -1,0 +1,1 @@
+"""SAM: masks of what points, boxes or masks point at."""
