@@ -183,3 +183,11 @@ def test_an_encoder_decoder_cache_leaves_its_work_to_the_halves():
         cache.update(piece, piece, 0, {"cos": torch.ones(1, 2, 4), "sin": torch.zeros(1, 2, 4)})
     assert (cache.get_seq_length(), cache.seen_tokens) == (4, 8)
     assert own.key_cache[0].shape[2] == 4
+
+
+def test_positions_beyond_a_static_cache_are_refused():
+    model, ids = decoder(), some_ids(6)
+    cache = StaticCache(model.config, len(ids), 5)
+    with pytest.raises(ValueError, match="room for 5 positions and the text may need 6"):
+        model(ids, past_key_values=cache, cache_position=torch.arange(6))
+    assert cache.get_seq_length() == 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.models_text.llama_sizes import SIZES
 
 from dovetail import (
@@ -67,3 +70,20 @@ def test_factors_must_fit_the_heads() -> None:
     factors = {"short_factor": [1.0, 1.1], "long_factor": [1.5, 2.0, 3.0, 4.0]}
     with pytest.raises(ValueError, match=r"rope_scaling\['short_factor'\] has 2 factors"):
         Phi3Config(**SIZES, rope_scaling={"type": "longrope", **factors})
+
+
+def test_a_head_called_as_newer_releases_call_it_is_read(tmp_path: Path) -> None:
+    model = Phi3ForTokenClassification(Phi3Config(**SIZES, num_labels=3)).eval()
+    fill(model)
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    assert "classifier.bias" in tensors  # the name that the reference's release writes
+    save_file(
+        {name.replace("classifier.", "score."): tensor for name, tensor in tensors.items()},
+        tmp_path / "model.safetensors",
+        {"format": "pt"},
+    )
+    again, report = Phi3ForTokenClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values())
+    text = torch.arange(5)[None]
+    assert torch.equal(again(text).logits, model(text).logits)

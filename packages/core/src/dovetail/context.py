@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from dovetail.caches import (
@@ -129,3 +130,29 @@ class Context:
             return packed_attention(run, query, self.cache, layer_idx, bias)
         mask = self.mask if self.layer_masks is None else self.layer_masks[layer_idx]
         return run(query, key, value, mask, bias=bias)
+
+
+def check_tokens(texts: Tensor) -> None:
+    """Raise `ValueError` when `texts` (B, T, ...) have no token: nothing could be made of
+    them by a pooler, a scan or a head that reads the last one."""
+    if texts.shape[1] == 0:
+        raise ValueError(
+            f"the inputs hold 0 tokens for each of {len(texts)} texts: give input_ids (B, T) or "
+            "inputs_embeds (B, T, D) at least one, for instance the bos token."
+        )
+
+
+def token_positions(hidden_states: Tensor, cache: Cache | None, given: Tensor | None) -> Tensor:
+    """Where in their texts the tokens of `hidden_states` (B, T, D) stand: at the `given` positions
+    (T,), else behind what `cache` holds. Raises `GenerationError` when there is no room for them.
+    """
+    if given is None:
+        start = 0 if cache is None else cache.get_seq_length()
+        end = start + hidden_states.shape[1]
+        if cache is not None:
+            cache.check_room(end)
+        return torch.arange(start, end, device=hidden_states.device)
+    # to read a position would make an accelerator wait, and break a graph
+    if cache is not None and given.device.type == "cpu" and not torch.compiler.is_compiling():
+        cache.check_room(int(given[-1]) + 1)
+    return given

@@ -105,6 +105,15 @@ class Rename(Step):
         return _renamed(tensors, self.target, self.source)
 
 
+@dataclass(frozen=True)
+class Synonym(Rename):
+    """What some releases call `source` is `target` in others, in the model, and when saved."""
+
+    def save(self, tensors: Tensors, config: Any) -> Tensors:
+        """Leave the model's name."""
+        return tensors
+
+
 def _renamed(tensors: Tensors, source: str, target: str) -> Tensors:
     result: Tensors = {}
     for old, tensor in tensors.items():

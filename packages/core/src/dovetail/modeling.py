@@ -15,7 +15,7 @@ from dovetail import logging
 from dovetail.caches import Cache, DynamicCache, EncoderDecoderCache, layer_windows
 from dovetail.caches.states import check_states
 from dovetail.configs import PretrainedConfig
-from dovetail.context import Context
+from dovetail.context import Context, check_tokens, token_positions
 from dovetail.errors import ConfigTypeError
 from dovetail.hub import PushToHubMixin
 from dovetail.layers.attention import implementation_named
@@ -242,6 +242,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         if name != "sdpa":
             implementation_named(name)
         self.config._attn_implementation = name
+        for part in type(self.config).sub_configs:
+            if isinstance(getattr(self.config, part, None), PretrainedConfig):
+                getattr(self.config, part)._attn_implementation = name
 
     # Weights
 
@@ -493,12 +496,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         whose window is 0, get `text` in place of a mask."""
         kind = DynamicCache if encoder_hidden_states is None else EncoderDecoderCache
         cache = self.open_cache(past_key_values, use_cache, kind)
-        if cache_position is None:
-            start = 0 if cache is None else cache.get_seq_length()
-            end = start + hidden_states.shape[1]
-            if cache is not None:
-                cache.check_room(end)
-            cache_position = torch.arange(start, end, device=hidden_states.device)
+        cache_position = token_positions(hidden_states, cache, cache_position)
         encoder_mask = None
         if encoder_hidden_states is not None:
             encoder_mask = bidirectional_mask(
@@ -561,7 +559,11 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         T, D)."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Give exactly one of input_ids and inputs_embeds.")
-        return self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds  # type: ignore[return-value]
+        embedded = (
+            self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
+        )
+        check_tokens(embedded)
+        return embedded
 
     def open_cache(
         self, past_key_values: Any, use_cache: bool | None, kind: Callable[[], Cache] = DynamicCache

@@ -120,6 +120,8 @@ class TextTests(Subject):
 
     def test_embeddings_may_be_given_in_place_of_ids(self, model_class: Any) -> None:
         model = self.build(model_class)
+        if not accepts(model, "inputs_embeds"):
+            return
         inputs = self.inputs(model_class, model.config)
         expected = self.run(model, inputs)[0]
         if model_class.__name__.endswith("ForSequenceClassification"):
@@ -128,6 +130,18 @@ class TextTests(Subject):
         embedded = dict(inputs, inputs_embeds=model.get_input_embeddings()(inputs["input_ids"]))
         del embedded["input_ids"]
         expect_close(self.run(model, embedded)[0], expected, "output", self.tolerance)
+
+    def test_texts_without_tokens_are_refused(self, model_class: Any) -> None:
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        shape = inputs["input_ids"].shape
+        empty = {name: v[..., :0] if v.shape == shape else v for name, v in inputs.items()}
+        try:
+            self.run(model, empty)
+        except ValueError as error:
+            expect("token" in str(error), f"texts of 0 tokens are refused by {error}")
+        else:
+            expect(False, "texts of 0 tokens are not refused by a ValueError")
 
     def test_padding_on_the_right_changes_nothing(self, model_class: Any) -> None:
         self.check_padding(model_class, left=False)

@@ -269,7 +269,7 @@ class GPT2DoubleHeadsModel(ForCausalLM, GPT2PreTrainedModel):
         shape = (inputs_embeds[..., 0] if input_ids is None else input_ids).shape  # type: ignore[index]
         tensors = dict(kwargs, input_ids=input_ids, attention_mask=attention_mask)
         flat = {
-            name: value.view(-1, shape[-1])
+            name: value.flatten(0, -2)
             if isinstance(value, Tensor) and value.shape == shape
             else value
             for name, value in tensors.items()

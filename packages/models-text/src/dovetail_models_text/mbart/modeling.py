@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dovetail.context import check_tokens
 from dovetail.losses import IGNORED
 from dovetail_models_text.bart.modeling import (
     BartDecoderWrapper,
@@ -35,6 +36,7 @@ class MBartEncoderDecoder(MBartPreTrainedModel, BartEncoderDecoder):
             raise ValueError(
                 "config.pad_token_id must be set to find the language code, the last real token."
             )
+        check_tokens(ids)
         ids = ids.masked_fill(ids == IGNORED, pad)
         code = ids.gather(1, ids.ne(pad).sum(1, keepdim=True) - 1)
         return torch.cat((code, ids[:, :-1]), 1)

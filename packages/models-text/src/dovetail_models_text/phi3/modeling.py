@@ -15,6 +15,7 @@ from dovetail.layers.activations import activation
 from dovetail.layers.attention import split_heads
 from dovetail.layers.projections import Linear
 from dovetail.layers.rotary import RotaryEmbedding
+from dovetail.mapping import Synonym
 from dovetail_models_text.llama.modeling import (
     LlamaAttention,
     LlamaDecoderLayer,
@@ -126,3 +127,7 @@ class Phi3ForTokenClassification(ForTokenClassification, Phi3PreTrainedModel):
     """The decoder with a label for each token."""
 
     classifier_name = "classifier"
+    weight_mapping = (
+        Synonym("score.weight", "classifier.weight"),  # as newer releases call it
+        Synonym("score.bias", "classifier.bias"),
+    )

@@ -55,7 +55,9 @@ class ContinuousBatchingConfig:
     stays free. `return_logprobs` notes the log-probability of each token; with a `seed` each
     request draws from a generator of its own, so that results do not depend on what else runs.
     `max_queue_size` bounds how many wait (0: any number). Processors see each request alone, so
-    `per_request_processors` and `drop_unsupported_processors` change nothing.
+    `per_request_processors` and `drop_unsupported_processors` change nothing, and neither does
+    `allow_block_sharing`: texts never share pages, as each is read in place, which wants its pages
+    to be neighbours.
     """
 
     page_size: int = 256
