@@ -25,6 +25,9 @@ family = Family(
         "num_queries": 6,
     },
 )
+family.recipes[r"mask_head\.adapter\d\.weight"] = (0.0, 0.01)
+family.recipes[r"mask_head\.lay1\.bias"] = (0.0, 2.0)
+family.recipes[r"bbox_attention\..*weight"] = (0.0, 0.3)
 encoded = {"encoder_outputs": {"tuple": [floats("encoded", 2, 4, 32)]}}
 family.case("DetrModel", [*body_calls(), call("encoded", {**PICTURES, **encoded})])
 family.case(
