@@ -30,12 +30,12 @@ say "Installing the tools"
 pip install -r requirements-dev.txt
 
 # torchaudio's wheel must match torch's build (processor or CUDA), which only the user knows: the audio package comes
-# without its dependencies.
+# without its dependencies. Its functions in Python, which the tests compare ours with, are the same in every wheel.
 say "Installing the packages: $PACKAGES"
 editable=()
 for package in $PACKAGES; do
     [ "$package" = models-audio ] || editable+=(-e "packages/$package")
 done
 pip install --no-build-isolation "${editable[@]}"
-case " $PACKAGES " in *" models-audio "*) pip install --no-build-isolation --no-deps -e packages/models-audio ;; esac
+case " $PACKAGES " in *" models-audio "*) pip install --no-build-isolation --no-deps -e packages/models-audio torchaudio ;; esac
 say "Ready: $("$VENV/bin/dovetail" --version)"

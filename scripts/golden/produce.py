@@ -1,8 +1,8 @@
 """Write the golden files: ``python scripts/golden/produce.py [model_type | theme ...]``.
 
 Runs in the reference library's environment. Each module of ``families`` describes one architecture,
-the themes are caches, checkpoints, generation, pictures and pipelines (the tasks on pictures and
-those on texts) and tokenizers; ``make golden`` runs them all. Files of cases that are no longer
+the themes are audio, caches, checkpoints, generation, pictures and pipelines (the tasks on pictures
+and those on texts) and tokenizers; ``make golden`` runs them all. Files of cases that are no longer
 described are removed.
 """
 
@@ -39,6 +39,7 @@ THEMES: dict[str, Callable[[], Any]] = {
     "caches": lambda: importlib.import_module("caches").produce(),
     "checkpoints": lambda: importlib.import_module("checkpoints").produce(),
     "generation": produce_generation,
+    "images": lambda: importlib.import_module("image_processors").produce(),
     "pipelines": lambda: importlib.import_module("pipelines").produce(),
     "pictures": lambda: importlib.import_module("pipelines").produce_vision(),
     "sam-prompts": lambda: importlib.import_module("sam_prompts").produce(),

@@ -3,10 +3,59 @@
 from __future__ import annotations
 
 from dovetail import hookimpl
-from dovetail.declarations import ModelDeclaration
+from dovetail.declarations import ModelDeclaration, NamesDeclaration
+
+PACKAGE = "dovetail_models_audio"
+
+AUDIO = {
+    "decibels": ("amplitude_to_db", "amplitude_to_db_batch", "power_to_db", "power_to_db_batch"),
+    "live": (
+        "chunk_bytes_iter",
+        "ffmpeg_microphone",
+        "ffmpeg_microphone_live",
+        "ffmpeg_read",
+    ),
+    "reading": ("load_audio", "stream_audio"),
+    "resampling": ("resample",),
+    "scales": (
+        "chroma_filter_bank",
+        "hertz_to_mel",
+        "hertz_to_octave",
+        "mel_filter_bank",
+        "mel_to_hertz",
+    ),
+    "spectrograms": ("istft", "spectrogram", "spectrogram_batch"),
+    "windows": ("optimal_fft_length", "window_function"),
+}
+"""Module of the audio toolkit to its public names."""
+
+EXTRACTORS = {
+    "audio_spectrogram_transformer": "ASTFeatureExtractor",
+    "clap": "ClapFeatureExtractor",
+    "encodec": "EncodecFeatureExtractor",
+    "speech_to_text": "Speech2TextFeatureExtractor",
+    "speecht5": "SpeechT5FeatureExtractor",
+    "wav2vec2": "Wav2Vec2FeatureExtractor",
+    "whisper": "WhisperFeatureExtractor",
+}
+"""Folder to its feature extractor."""
 
 
 @hookimpl
 def dovetail_models() -> list[ModelDeclaration]:
     """The architectures of this distribution."""
     return []
+
+
+@hookimpl
+def dovetail_names() -> list[NamesDeclaration]:
+    """The audio toolkit, and the feature extractors."""
+    tools = {
+        name: f"{PACKAGE}.audio.{module}:{name}"
+        for module, names in AUDIO.items()
+        for name in names
+    }
+    extractors = {
+        name: f"{PACKAGE}.{folder}.feature_extraction:{name}" for folder, name in EXTRACTORS.items()
+    }
+    return [NamesDeclaration(tools | extractors)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dovetail import registry
+from dovetail import plugins, registry
 from dovetail.configs import PretrainedConfig
 from dovetail.declarations import ModelDeclaration, Target
 from dovetail.errors import ConfigError, PluginConflictError
@@ -75,6 +75,15 @@ def named(slots: tuple[str, ...], name: str) -> Any | None:
         if target is not None:
             return registry.resolve(target)
     return None
+
+
+def exported(name: str, ending: str) -> Any | None:
+    """The class called `name` among the public names of the plugins, for what belongs to no
+    architecture; a name without the `ending` imports nothing."""
+    claims = plugins.manager().exports().get(name)
+    if not claims or not name.endswith(ending):
+        return None
+    return registry.resolve(str(plugins.manager().settle(name, claims).value))
 
 
 def _several(value: Any) -> tuple[Any, ...]:

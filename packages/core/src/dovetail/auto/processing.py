@@ -12,6 +12,7 @@ from dovetail.auto.mapping import (
     ClassMapping,
     ClassNames,
     PairMapping,
+    exported,
     named,
     pick,
     register,
@@ -353,7 +354,8 @@ class AutoFeatureExtractor(_AutoPart):
     @classmethod
     def _named(cls, name: str) -> Any | None:
         # Image processors were once called feature extractors.
-        return named((cls.slot, "image_processor"), name)
+        found = named((cls.slot, "image_processor"), name)
+        return exported(name, "FeatureExtractor") if found is None else found
 
     @staticmethod
     def register(config_class: type, feature_extractor_class: type, exist_ok: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class SequenceFeatureExtractor(FeatureExtractionMixin):
     sequence. A subclass sets `model_input_names`, the padded input first.
     """
 
-    model_input_names: list[str]
+    model_input_names: ClassVar[list[str]]
 
     def __init__(
         self, feature_size: int, sampling_rate: int, padding_value: float, **kwargs: Any

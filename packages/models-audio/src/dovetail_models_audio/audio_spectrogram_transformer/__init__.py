@@ -1,0 +1,1 @@
+"""Audio Spectrogram Transformer: sounds told apart by their filter-bank energies."""

@@ -1,0 +1,1 @@
+"""CLAP: sounds and texts in one space."""

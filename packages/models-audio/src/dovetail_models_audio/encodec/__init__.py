@@ -1,0 +1,1 @@
+"""EnCodec: sound as discrete codes."""

@@ -1,0 +1,1 @@
+"""Speech2Text: recognition and translation from normalized filter-bank energies."""

@@ -1,0 +1,1 @@
+"""SpeechT5: one model for speech in, speech out and text."""

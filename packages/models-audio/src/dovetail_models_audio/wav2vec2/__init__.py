@@ -1,0 +1,1 @@
+"""Wav2Vec 2.0: speech from raw samples."""
