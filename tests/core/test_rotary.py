@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from dovetail import ROPE_INIT_FUNCTIONS
 from dovetail.errors import ConfigError
 from dovetail.layers.rotary import (
     RotaryEmbedding,
@@ -157,3 +159,21 @@ def test_interleaved_pairs_turn_as_halves_do() -> None:
     pairs = apply_rotary(query[..., order], key[..., order], cos, sin, swap=swap_neighbours)
     for half, pair in zip(halves, pairs, strict=True):
         assert torch.allclose(half[..., order], pair, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["default", "dynamic", "linear", "llama3", "longrope", "yarn"])
+def test_scalings_are_functions_of_a_config(kind: str) -> None:
+    scaling = {"llama3": LLAMA3, "longrope": LONG}.get(kind, {"rope_type": kind, "factor": 4.0})
+    config = LlamaLike(hidden_size=32, rope_theta=100.0, rope_scaling=scaling)
+    embedding = RotaryEmbedding(WIDTH, 100.0, LIMIT, scaling)
+    for length in (None, 40):
+        found, factor = ROPE_INIT_FUNCTIONS[kind](config, device="cpu", seq_len=length)
+        expected, expected_factor = embedding.frequencies(length or 0, None)
+        assert found.equal(expected)
+        assert factor == expected_factor
+    bare = ROPE_INIT_FUNCTIONS["default"](None, "cpu", dim=WIDTH, base=100.0)[0]
+    assert bare.equal(base_frequencies(WIDTH, 100.0))
+
+
+class LlamaLike(SimpleNamespace):
+    num_attention_heads, max_position_embeddings = 4, LIMIT

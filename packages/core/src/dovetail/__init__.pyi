@@ -101,21 +101,30 @@ from dovetail.auto import TOKENIZER_MAPPING as TOKENIZER_MAPPING
 from dovetail.availability import is_apex_available as is_apex_available
 from dovetail.availability import is_av_available as is_av_available
 from dovetail.availability import is_bitsandbytes_available as is_bitsandbytes_available
+from dovetail.availability import is_clearml_available as is_clearml_available
+from dovetail.availability import is_comet_available as is_comet_available
 from dovetail.availability import is_datasets_available as is_datasets_available
 from dovetail.availability import is_decord_available as is_decord_available
+from dovetail.availability import is_dvclive_available as is_dvclive_available
 from dovetail.availability import is_faiss_available as is_faiss_available
 from dovetail.availability import is_flax_available as is_flax_available
 from dovetail.availability import is_keras_nlp_available as is_keras_nlp_available
+from dovetail.availability import is_neptune_available as is_neptune_available
+from dovetail.availability import is_optuna_available as is_optuna_available
 from dovetail.availability import is_phonemizer_available as is_phonemizer_available
 from dovetail.availability import is_psutil_available as is_psutil_available
 from dovetail.availability import is_py3nvml_available as is_py3nvml_available
 from dovetail.availability import is_pyctcdecode_available as is_pyctcdecode_available
+from dovetail.availability import is_ray_available as is_ray_available
+from dovetail.availability import is_ray_tune_available as is_ray_tune_available
 from dovetail.availability import is_sacremoses_available as is_sacremoses_available
 from dovetail.availability import is_safetensors_available as is_safetensors_available
 from dovetail.availability import is_scipy_available as is_scipy_available
 from dovetail.availability import is_sentencepiece_available as is_sentencepiece_available
+from dovetail.availability import is_sigopt_available as is_sigopt_available
 from dovetail.availability import is_sklearn_available as is_sklearn_available
 from dovetail.availability import is_speech_available as is_speech_available
+from dovetail.availability import is_tensorboard_available as is_tensorboard_available
 from dovetail.availability import is_tensorflow_text_available as is_tensorflow_text_available
 from dovetail.availability import is_tf_available as is_tf_available
 from dovetail.availability import is_timm_available as is_timm_available
@@ -130,6 +139,7 @@ from dovetail.availability import is_torch_xla_available as is_torch_xla_availab
 from dovetail.availability import is_torch_xpu_available as is_torch_xpu_available
 from dovetail.availability import is_torchvision_available as is_torchvision_available
 from dovetail.availability import is_vision_available as is_vision_available
+from dovetail.availability import is_wandb_available as is_wandb_available
 from dovetail.caches import Cache as Cache
 from dovetail.caches import CacheConfig as CacheConfig
 from dovetail.caches import DynamicCache as DynamicCache
@@ -221,7 +231,10 @@ from dovetail.hookspecs import hookimpl as hookimpl
 from dovetail.hub import PushToHubMixin as PushToHubMixin
 from dovetail.integrations.executorch import TorchExportableModuleWithStaticCache as TorchExportableModuleWithStaticCache
 from dovetail.integrations.executorch import convert_and_export_with_cache as convert_and_export_with_cache
+from dovetail.layers.chunking import apply_chunking_to_forward as apply_chunking_to_forward
+from dovetail.layers.frequencies import ROPE_INIT_FUNCTIONS as ROPE_INIT_FUNCTIONS
 from dovetail.layers.projections import Conv1D as Conv1D
+from dovetail.layers.pruning import prune_layer as prune_layer
 from dovetail.modeling import PreTrainedModel as PreTrainedModel
 from dovetail.pipelines import CsvPipelineDataFormat as CsvPipelineDataFormat
 from dovetail.pipelines import JsonPipelineDataFormat as JsonPipelineDataFormat
@@ -799,6 +812,7 @@ __all__ = [
     "WatermarkLogitsProcessor",
     "WatermarkingConfig",
     "WhisperTimeStampLogitsProcessor",
+    "apply_chunking_to_forward",
     "convert_and_export_with_cache",
     "convert_checkpoint",
     "convert_slow_tokenizer",

@@ -41,6 +41,18 @@ def prune_conv1d(layer: Conv1D, index: Tensor, dim: int = 1) -> Conv1D:
     return new.train(layer.training)
 
 
+def prune_layer(
+    layer: nn.Linear | Conv1D, index: Tensor, dim: int | None = None
+) -> nn.Linear | Conv1D:
+    """`layer` with only the channels at `index` of dimension `dim` of its weight, by default those
+    that it gives."""
+    if isinstance(layer, nn.Linear):
+        return prune_linear(layer, index, 0 if dim is None else dim)
+    if isinstance(layer, Conv1D):
+        return prune_conv1d(layer, index, 1 if dim is None else dim)
+    raise TypeError(f"a {type(layer).__name__} cannot be pruned: give a Linear or a Conv1D.")
+
+
 class HeadPruning(nn.Module):
     """An attention module that remembers which of its heads were removed, so that numbers keep
     their meaning."""
