@@ -581,8 +581,19 @@ from dovetail_models_vision.dinov2.modeling import Dinov2Backbone as Dinov2Backb
 from dovetail_models_vision.dinov2.modeling import Dinov2ForImageClassification as Dinov2ForImageClassification
 from dovetail_models_vision.dinov2.modeling import Dinov2Model as Dinov2Model
 from dovetail_models_vision.dinov2.modeling import Dinov2PreTrainedModel as Dinov2PreTrainedModel
+from dovetail_models_vision.layoutlm.configuration import LayoutLMConfig as LayoutLMConfig
+from dovetail_models_vision.layoutlm.modeling import LayoutLMForMaskedLM as LayoutLMForMaskedLM
+from dovetail_models_vision.layoutlm.modeling import LayoutLMForQuestionAnswering as LayoutLMForQuestionAnswering
+from dovetail_models_vision.layoutlm.modeling import LayoutLMForSequenceClassification as LayoutLMForSequenceClassification
+from dovetail_models_vision.layoutlm.modeling import LayoutLMForTokenClassification as LayoutLMForTokenClassification
+from dovetail_models_vision.layoutlm.modeling import LayoutLMModel as LayoutLMModel
+from dovetail_models_vision.layoutlm.modeling import LayoutLMPreTrainedModel as LayoutLMPreTrainedModel
+from dovetail_models_vision.layoutlm.tokenization import LayoutLMTokenizer as LayoutLMTokenizer
+from dovetail_models_vision.layoutlm.tokenization import LayoutLMTokenizer as LayoutLMTokenizerFast
 from dovetail_models_vision.pipelines.image_classification import ImageClassificationPipeline as ImageClassificationPipeline
 from dovetail_models_vision.pipelines.image_feature_extraction import ImageFeatureExtractionPipeline as ImageFeatureExtractionPipeline
+from dovetail_models_vision.pipelines.image_segmentation import ImageSegmentationPipeline as ImageSegmentationPipeline
+from dovetail_models_vision.pipelines.object_detection import ObjectDetectionPipeline as ObjectDetectionPipeline
 from dovetail_models_vision.resnet.configuration import ResNetConfig as ResNetConfig
 from dovetail_models_vision.resnet.modeling import ResNetBackbone as ResNetBackbone
 from dovetail_models_vision.resnet.modeling import ResNetForImageClassification as ResNetForImageClassification
@@ -597,6 +608,12 @@ from dovetail_models_vision.sam.image_processing import SamImageProcessor as Sam
 from dovetail_models_vision.sam.modeling import SamModel as SamModel
 from dovetail_models_vision.sam.modeling import SamPreTrainedModel as SamPreTrainedModel
 from dovetail_models_vision.sam.processing import SamProcessor as SamProcessor
+from dovetail_models_vision.swin.configuration import SwinConfig as SwinConfig
+from dovetail_models_vision.swin.modeling import SwinBackbone as SwinBackbone
+from dovetail_models_vision.swin.modeling import SwinForImageClassification as SwinForImageClassification
+from dovetail_models_vision.swin.modeling import SwinForMaskedImageModeling as SwinForMaskedImageModeling
+from dovetail_models_vision.swin.modeling import SwinModel as SwinModel
+from dovetail_models_vision.swin.modeling import SwinPreTrainedModel as SwinPreTrainedModel
 from dovetail_models_vision.vit.configuration import ViTConfig as ViTConfig
 from dovetail_models_vision.vit.image_processing import ViTImageProcessor as ViTFeatureExtractor
 from dovetail_models_vision.vit.image_processing import ViTImageProcessor as ViTImageProcessor
@@ -779,6 +796,7 @@ __all__ = [
     "QuantizedCacheConfig",
     "QuantizerDeclaration",
     "QuantoQuantizedCache",
+    "ROPE_INIT_FUNCTIONS",
     "RepetitionPenaltyLogitsProcessor",
     "SLOW_TO_FAST_CONVERTERS",
     "SequenceBiasLogitsProcessor",
@@ -821,21 +839,30 @@ __all__ = [
     "is_apex_available",
     "is_av_available",
     "is_bitsandbytes_available",
+    "is_clearml_available",
+    "is_comet_available",
     "is_datasets_available",
     "is_decord_available",
+    "is_dvclive_available",
     "is_faiss_available",
     "is_flax_available",
     "is_keras_nlp_available",
+    "is_neptune_available",
+    "is_optuna_available",
     "is_phonemizer_available",
     "is_psutil_available",
     "is_py3nvml_available",
     "is_pyctcdecode_available",
+    "is_ray_available",
+    "is_ray_tune_available",
     "is_sacremoses_available",
     "is_safetensors_available",
     "is_scipy_available",
     "is_sentencepiece_available",
+    "is_sigopt_available",
     "is_sklearn_available",
     "is_speech_available",
+    "is_tensorboard_available",
     "is_tensorflow_text_available",
     "is_tf_available",
     "is_timm_available",
@@ -850,5 +877,7 @@ __all__ = [
     "is_torch_xpu_available",
     "is_torchvision_available",
     "is_vision_available",
+    "is_wandb_available",
     "pipeline",
+    "prune_layer",
 ]

@@ -181,7 +181,9 @@ class ForMaskedLM(TaskHead):
         **kwargs: Any,
     ) -> ModelOutput:
         """Logits (B, T, V); the loss counts the positions whose label is not -100."""
-        outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
+        outputs = self.base_model(
+            input_ids, attention_mask=attention_mask, return_dict=True, **kwargs
+        )
         logits = self.logits(outputs[0])
         loss = None if labels is None else language_modeling_loss(logits, labels, shift=False)
         return MaskedLMOutput(loss=loss, logits=logits, **self.recorded(outputs, STATES))
@@ -201,7 +203,9 @@ class ForNextSentencePrediction(TaskHead):
         **kwargs: Any,
     ) -> ModelOutput:
         """Logits (B, 2), index 0 for "follows", and their cross-entropy with `labels` (B,)."""
-        outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
+        outputs = self.base_model(
+            input_ids, attention_mask=attention_mask, return_dict=True, **kwargs
+        )
         logits = self.logits(outputs.pooler_output)
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels.view(-1))
         recorded = self.recorded(outputs, STATES)
@@ -268,7 +272,9 @@ class PooledClassification(TaskHead):
         **kwargs: Any,
     ) -> ModelOutput:
         """Logits (B, labels) and the loss by ``config.problem_type``."""
-        outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
+        outputs = self.base_model(
+            input_ids, attention_mask=attention_mask, return_dict=True, **kwargs
+        )
         logits = self.classifier(self.dropout(outputs.pooler_output))
         loss = None if labels is None else sequence_classification_loss(logits, labels, self.config)
         return SequenceClassifierOutput(loss=loss, logits=logits, **self.recorded(outputs, STATES))
@@ -334,7 +340,9 @@ class ForTokenClassification(TaskHead):
         **kwargs: Any,
     ) -> ModelOutput:
         """Logits (B, T, labels) and their cross-entropy with `labels` (B, T)."""
-        outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
+        outputs = self.base_model(
+            input_ids, attention_mask=attention_mask, return_dict=True, **kwargs
+        )
         logits = getattr(self, self.classifier_name)(self.dropout(outputs[0]))
         loss = None if labels is None else token_classification_loss(logits, labels)
         return TokenClassifierOutput(loss=loss, logits=logits, **self.recorded(outputs, STATES))
@@ -357,7 +365,9 @@ class ForQuestionAnswering(TaskHead):
         **kwargs: Any,
     ) -> ModelOutput:
         """Start and end logits (B, T); the loss when both positions (B,) are given."""
-        outputs = self.base_model(input_ids, attention_mask, return_dict=True, **kwargs)
+        outputs = self.base_model(
+            input_ids, attention_mask=attention_mask, return_dict=True, **kwargs
+        )
         start_logits, end_logits = self.qa_outputs(outputs[0]).unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:

@@ -44,6 +44,17 @@ def dovetail_models() -> list[ModelDeclaration]:
             image_processor=f"{PACKAGE}.bit.image_processing:BitImageProcessor",
         ),
         family(
+            "layoutlm",
+            "LayoutLM",
+            ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"),
+            auto={
+                "AutoModelForDocumentQuestionAnswering": "LayoutLMForQuestionAnswering",
+                "AutoModelForPreTraining": "LayoutLMForMaskedLM",
+                "AutoModelWithLMHead": "LayoutLMForMaskedLM",
+            },
+            tokenizer="LayoutLMTokenizer",
+        ),
+        family(
             "resnet",
             "ResNet",
             ("Model", "ForImageClassification"),

@@ -214,9 +214,11 @@ class BertModel(BertPreTrainedModel):
     """The encoder, or with ``config.is_decoder`` the decoder, and a pooler unless
     `add_pooling_layer` is False."""
 
+    embeddings_class: ClassVar[type[BertEmbeddings]] = BertEmbeddings
+
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
-        self.embeddings = BertEmbeddings(config)
+        self.embeddings = self.embeddings_class(config)
         self.encoder = BertEncoder(config)
         self.pooler = BertPooler(config) if add_pooling_layer else None
         self.post_init()

@@ -1,0 +1,1 @@
+"""LayoutLM: BERT that sees where on the page a word stands."""
