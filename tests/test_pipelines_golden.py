@@ -50,8 +50,8 @@ def difference(ours: Any, theirs: Any, where: str = "result") -> str:
     """The first place where two results differ, or nothing."""
     if isinstance(ours, Image.Image):
         ours = kept(ours)
-    if isinstance(ours, torch.Tensor) and isinstance(theirs, dict):
-        ours = summary(ours.double().numpy())
+    if isinstance(ours, np.ndarray | torch.Tensor) and isinstance(theirs, dict):
+        ours = summary(np.asarray(ours, dtype=np.float64))
     if isinstance(ours, np.generic | np.ndarray | torch.Tensor):
         ours = ours.tolist()
     if isinstance(theirs, dict) and isinstance(ours, dict) and list(ours) == list(theirs):

@@ -23,6 +23,7 @@ def picture(name: str, width: int, height: int) -> dict[str, Any]:
 
 
 CAT, DOG, BIRD = picture("cat", 24, 20), picture("dog", 16, 16), picture("bird", 13, 30)
+SCENE, STREET = picture("scene", 40, 30), picture("street", 32, 32)
 
 
 def seeing(
@@ -75,4 +76,82 @@ def features() -> Checkpoint:
     return case
 
 
-CHECKPOINTS = [*classified(), features()]
+DETR: dict[str, Any] = {
+    "use_timm_backbone": False,
+    "use_pretrained_backbone": False,
+    "backbone": None,
+    "num_queries": 8,
+    "d_model": 32,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_attention_heads": 8,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 37,
+    "decoder_ffn_dim": 37,
+}
+
+
+def resnet(*sizes: int) -> dict[str, Any]:
+    """A backbone with a stage of each width."""
+    return {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": list(sizes),
+        "depths": [1] * len(sizes),
+        "layer_type": "basic",
+        "out_features": [f"stage{number + 1}" for number in range(len(sizes))],
+    }
+
+
+def detected() -> Checkpoint:
+    """Boxes."""
+    case = seeing(
+        "boxes",
+        "DetrForObjectDetection",
+        "DetrConfig",
+        "object-detection",
+        "DetrImageProcessor",
+        **DETR,
+        backbone_config=resnet(8, 12),
+        **labels("cat", "dog", "bird"),
+    )
+    case.image_processor["size"] = {"shortest_edge": 32, "longest_edge": 48}
+    case.recipes = {"class_labels_classifier.weight": (0.0, 0.6), "query_position": (0.0, 2.0)}
+    case.run("one", SCENE, threshold=0.3)
+    case.run("list", [SCENE, STREET], threshold=0.4)
+    case.run("batch", [STREET, picture("park", 32, 32)], threshold=0.3, batch_size=2)
+    case.run("none", SCENE, threshold=0.99)
+    case.run("default", STREET)
+    return case
+
+
+def counted() -> Checkpoint:
+    """Surfaces and things at once."""
+    case = seeing(
+        "things",
+        "DetrForSegmentation",
+        "DetrConfig",
+        "image-segmentation",
+        "DetrImageProcessor",
+        **DETR,
+        backbone_config=resnet(8, 12, 12, 12),
+        **labels("sky", "sea", "cat", "dog"),
+    )
+    case.image_processor["size"] = {"shortest_edge": 64, "longest_edge": 96}
+    case.recipes = {
+        "class_labels_classifier.weight": (0.0, 0.5),
+        "query_position": (0.0, 4.0),
+        "mask_head.out_lay.bias": (0.0, 3.0),
+        "mask_head.out_lay.weight": (0.0, 80.0),
+        "bbox_attention.*weight": (0.0, 0.7),
+    }
+    loose = {"threshold": 0.2, "overlap_mask_area_threshold": 0.1}
+    case.run("panoptic", SCENE, **loose)
+    case.run("instance", SCENE, subtask="instance", **loose)
+    case.run("semantic", [SCENE, STREET], subtask="semantic")
+    case.run("batch", [STREET, picture("park", 32, 32)], batch_size=2, **loose)
+    case.run("default", SCENE)
+    return case
+
+
+CHECKPOINTS = [*classified(), features(), detected(), counted()]

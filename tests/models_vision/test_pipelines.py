@@ -65,6 +65,8 @@ def as_base64(picture: Image.Image) -> str:
     [
         ("pictures-classifier", "image-classification"),
         ("pictures-features", "image-feature-extraction"),
+        ("boxes", "object-detection"),
+        ("things", "image-segmentation"),
     ],
 )
 def test_the_task_follows_from_the_model_or_is_named(folders, checkpoint, task):
@@ -145,6 +147,18 @@ def test_pooling_needs_a_pooler(folders, picture):
         pipe(picture, pool=True)
 
 
+def test_subtasks_are_those_of_the_model(folders, picture):
+    pipe = dovetail.pipeline("image-segmentation", folders["things"])
+    with pytest.raises(PipelineError, match="does panoptic and instance and semantic"):
+        pipe(picture, subtask="everything")
+
+
+def test_pictures_of_several_sizes_make_no_batch(folders, picture):
+    pipe = dovetail.pipeline("object-detection", folders["boxes"])
+    with pytest.raises(PipelineError, match="batch_size=1"):
+        pipe([picture, picture.rotate(90, expand=True)], batch_size=2)
+
+
 # Drawings.
 
 
@@ -168,3 +182,16 @@ def test_features_are_not_drawn(folders, file, capsys):
     words = ["run", "image-feature-extraction", file, "-m", folders["pictures-features"]]
     assert execute([*words, "--save", "x.png"]) == 2
     assert "image-feature-extraction does not" in capsys.readouterr().err
+
+
+def test_boxes_are_drawn_on_the_picture(folders, picture, file, capsys):
+    image = drawn("object-detection", folders["boxes"], file, "-a", "threshold=0.3")
+    assert image.size == picture.size
+    assert image.tobytes() != picture.tobytes()
+    assert image.getpixel((39, 29)) == picture.getpixel((39, 29))
+
+
+def test_segments_are_drawn_on_the_picture(folders, picture, file, capsys):
+    image = drawn("image-segmentation", folders["things"], file, "-a", "subtask=semantic")
+    assert image.size == picture.size
+    assert image.getpixel((39, 29)) != picture.getpixel((39, 29))

@@ -35,6 +35,8 @@ def dovetail_models() -> list[ModelDeclaration]:
                 "AutoModelForImageSegmentation": "DetrForSegmentation",
                 "AutoModelForUniversalSegmentation": "DetrForSegmentation",
             },
+            image_processor="DetrImageProcessor",
+            aliases={"DetrFeatureExtractor": "image_processing:DetrImageProcessor"},
         ),
         family(
             "dinov2",

@@ -28,4 +28,21 @@ PIPELINES = (
         "google/vit-base-patch16-224@3f49326",
     ),
     _task("image-feature-extraction", ("AutoModel",), "google/vit-base-patch16-224@3f49326"),
+    _task(
+        "image-segmentation",
+        (
+            "AutoModelForImageSegmentation",
+            "AutoModelForSemanticSegmentation",
+            "AutoModelForInstanceSegmentation",
+            "AutoModelForUniversalSegmentation",
+        ),
+        "facebook/detr-resnet-50-panoptic@d53b52a",
+        inputs="multimodal",
+    ),
+    _task(
+        "object-detection",
+        ("AutoModelForObjectDetection",),
+        "facebook/detr-resnet-50@1d5f47b",
+        inputs="multimodal",
+    ),
 )
