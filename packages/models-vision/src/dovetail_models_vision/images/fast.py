@@ -76,15 +76,20 @@ def _needs_scaling(image: Tensor) -> bool:
 
 
 def _resampled(image: Tensor, size: tuple[int, int], resample: int) -> Tensor:
-    mode = NATIVE.get(PILImageResampling(resample))
-    if mode is not None and image.device.type == "cpu":
-        return F.interpolate(image[None], size, mode=mode, antialias=True)[0]
     if resample == PILImageResampling.NEAREST:
         return nearest(image, size)
-    # PIL resamples rows, rounds, then columns.
-    for axis, length in ((2, size[1]), (1, size[0])):
-        if image.shape[axis] != length:
-            image = _along(image, axis, length, PILImageResampling(resample))
+    height, width = image.shape[1:]
+    # As PIL: rows, rounded, and then columns, unless columns shrink while rows grow.
+    columns_first = size[0] < height and size[1] > width
+    mode = NATIVE.get(PILImageResampling(resample))
+    if mode is not None and image.device.type == "cpu":
+        steps = [(size[0], width), size] if columns_first else [size]
+        for step in steps:
+            image = F.interpolate(image[None], step, mode=mode, antialias=True)[0]
+        return image
+    for axis in (1, 2) if columns_first else (2, 1):
+        if image.shape[axis] != size[axis - 1]:
+            image = _along(image, axis, size[axis - 1], PILImageResampling(resample))
     return image
 
 

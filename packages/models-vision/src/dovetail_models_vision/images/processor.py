@@ -76,7 +76,7 @@ class ImageProcessor(BaseImageProcessor):
         cls._names = tuple(declared)
 
     def __init__(self, use_fast: bool | None = None, **kwargs: Any) -> None:
-        self._use_fast = use_fast is not False
+        self._use_fast = use_fast is None or bool(use_fast)
         for name in self._names:
             given = kwargs.pop(name, None)
             value = copy.deepcopy(getattr(type(self), name)) if given is None else given
@@ -93,7 +93,7 @@ class ImageProcessor(BaseImageProcessor):
         """As the base class's; `use_fast` as in the constructor."""
         made = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
         processor: Any = made[0] if isinstance(made, tuple) else made
-        processor._use_fast = use_fast is not False
+        processor._use_fast = use_fast is None or bool(use_fast)
         return made
 
     @property
