@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from dovetail.config_backbone import (
     BackboneConfigMixin,
@@ -119,7 +119,10 @@ class BackboneMixin:
 
 
 def run_stages(
-    model: Any, stages: Iterable[nn.Module], hidden_states: Tensor, recorder: Recorder | None
+    model: Any,
+    stages: Iterable[Callable[[Tensor], Tensor]],
+    hidden_states: Tensor,
+    recorder: Recorder | None,
 ) -> list[Tensor]:
     """`hidden_states`, which is what the stem of `model` gives, and the output of each stage.
 
@@ -131,7 +134,7 @@ def run_stages(
         if recorder is not None:
             recorder.add_hidden_state(outputs[-1])
         if recompute:
-            outputs.append(model._checkpoint(stage.__call__, outputs[-1]))
+            outputs.append(model._checkpoint(stage, outputs[-1]))
         else:
             outputs.append(stage(outputs[-1]))
     return outputs

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dovetail.heads import STATES, TaskHead
+from dovetail.heads import TaskHead
 from dovetail.layers.projections import Linear
 from dovetail.losses import sequence_classification_loss
 from dovetail.outputs import (
@@ -23,6 +23,8 @@ class ForImageClassification(TaskHead):
     """Classification by a linear layer over what `features` makes of the body's output: its first
     token, unless a family says otherwise."""
 
+    output_class: ClassVar[type[ModelOutput]] = ImageClassifierOutput
+
     def build_head(self) -> None:
         self.classifier = classifier(self.config.hidden_size, self.num_labels)
 
@@ -30,19 +32,26 @@ class ForImageClassification(TaskHead):
         """What is classified, (B, D)."""
         return outputs.last_hidden_state[:, 0]
 
+    def encode(self, pixel_values: Tensor | None, **kwargs: Any) -> ModelOutput:
+        """The body's output for images (B, C, H, W)."""
+        return self.base_model(pixel_values, return_dict=True, **kwargs)
+
     @task_head
     def forward(
         self,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None = None,
         head_mask: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: Any,
     ) -> ModelOutput:
         """Logits (B, labels) of images (B, C, H, W) and the loss by ``config.problem_type``."""
-        outputs = self.base_model(pixel_values, head_mask=head_mask, return_dict=True, **kwargs)
+        if head_mask is not None:
+            kwargs["head_mask"] = head_mask
+        outputs = self.encode(pixel_values, **kwargs)
         logits = self.classifier(self.features(outputs))
         loss = None if labels is None else sequence_classification_loss(logits, labels, self.config)
-        return ImageClassifierOutput(loss=loss, logits=logits, **self.recorded(outputs, STATES))
+        recorded = self.recorded(outputs, field_names(self.output_class))
+        return self.output_class(loss=loss, logits=logits, **recorded)
 
 
 class PooledImageClassification(TaskHead):
@@ -62,8 +71,7 @@ class PooledImageClassification(TaskHead):
         outputs = self.base_model(pixel_values, return_dict=True, **kwargs)
         logits = self.classifier(outputs.pooler_output)
         loss = None if labels is None else sequence_classification_loss(logits, labels, self.config)
-        fields = tuple(self.output_class.__dataclass_fields__)  # type: ignore[attr-defined]
-        recorded = self.recorded(outputs, fields)
+        recorded = self.recorded(outputs, field_names(self.output_class))
         return self.output_class(loss=loss, logits=logits, **recorded)
 
 
@@ -72,6 +80,7 @@ class ForMaskedImageModeling(TaskHead):
     ``config.encoder_stride`` squared pixels of each patch."""
 
     body_options: ClassVar[dict[str, Any]] = {"add_pooling_layer": False, "use_mask_token": True}
+    output_class: ClassVar[type[ModelOutput]] = MaskedImageModelingOutput
 
     def build_head(self) -> None:
         config = self.config
@@ -79,6 +88,15 @@ class ForMaskedImageModeling(TaskHead):
         self.decoder = nn.Sequential(
             nn.Conv2d(config.hidden_size, channels, 1), nn.PixelShuffle(config.encoder_stride)
         )
+
+    def stride(self) -> int:
+        """Rows of pixels to each row of the body's last patches."""
+        return self.config.patch_size
+
+    def patch_map(self, outputs: ModelOutput, pixel_values: Tensor) -> Tensor:
+        """The body's last patches as a map (B, D, H, W)."""
+        grid = self.base_model.embeddings.patch_embeddings.projection.grid(*pixel_values.shape[2:])
+        return outputs.last_hidden_state[:, 1:].transpose(1, 2).unflatten(2, grid)
 
     @task_head
     def forward(
@@ -91,10 +109,10 @@ class ForMaskedImageModeling(TaskHead):
         """The image (B, C, H, W) as the model sees it and, with `bool_masked_pos` (B, N), the mean
         distance of masked pixels from what they were."""
         config = self.config
-        if bool_masked_pos is not None and config.patch_size != config.encoder_stride:
+        if bool_masked_pos is not None and self.stride() != config.encoder_stride:
             raise ValueError(
                 f"encoder_stride={config.encoder_stride} must equal patch_size="
-                f"{config.patch_size}: else there is no pixel to compare with."
+                f"{self.stride()}: else there is no pixel to compare with."
             )
         outputs = self.base_model(
             pixel_values,
@@ -103,20 +121,24 @@ class ForMaskedImageModeling(TaskHead):
             return_dict=True,
             **kwargs,
         )
-        patches = self.base_model.embeddings.patch_embeddings.projection
-        grid = patches.grid(*pixel_values.shape[2:])
-        painted = self.decoder(outputs.last_hidden_state[:, 1:].transpose(1, 2).unflatten(2, grid))
+        painted = self.decoder(self.patch_map(outputs, pixel_values))
         loss = None
         if bool_masked_pos is not None:
+            side = config.patch_size
+            grid = [size // side for size in pixel_values.shape[2:]]
             mask = bool_masked_pos.view(-1, 1, *grid).to(painted)
-            mask = mask.repeat_interleave(patches.patch_size[0], 2)
-            mask = mask.repeat_interleave(patches.patch_size[1], 3)  # (B, 1, H, W)
+            mask = mask.repeat_interleave(side, 2).repeat_interleave(side, 3)  # (B, 1, H, W)
             apart = F.l1_loss(painted, pixel_values, reduction="none")
             loss = (apart * mask).sum() / (mask.sum() + 1e-5) / config.num_channels
-        recorded = self.recorded(outputs, STATES)
-        return MaskedImageModelingOutput(loss=loss, reconstruction=painted, **recorded)
+        recorded = self.recorded(outputs, field_names(self.output_class))
+        return self.output_class(loss=loss, reconstruction=painted, **recorded)
 
 
 def classifier(width: int, num_labels: int) -> nn.Module:
     """A linear layer over `width` features; without labels, the features themselves."""
     return Linear(width, num_labels) if num_labels else nn.Identity()
+
+
+def field_names(output: type[ModelOutput]) -> tuple[str, ...]:
+    """The fields that outputs of this class can hold."""
+    return tuple(output.__dataclass_fields__)  # type: ignore[attr-defined]

@@ -78,6 +78,13 @@ def dovetail_models() -> list[ModelDeclaration]:
             processor="SamProcessor",
         ),
         family(
+            "swin",
+            "Swin",
+            ("Model", "ForImageClassification", "ForMaskedImageModeling"),
+            auto={"AutoBackbone": "SwinBackbone", "AutoModelForImage": "SwinModel"},
+            image_processor=f"{PACKAGE}.vit.image_processing:ViTImageProcessor",
+        ),
+        family(
             "vit",
             "ViT",
             ("Model", "ForImageClassification", "ForMaskedImageModeling"),
