@@ -27,6 +27,27 @@ DETR = {
     "num_labels": 7,
 }
 BOTTLENECK = {**resnet(*STAGES), "layer_type": "bottleneck", "depths": [1, 2, 1, 1]}
+SAM = {
+    "vision_config": {
+        "hidden_size": 24,
+        "output_channels": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "image_size": 64,
+        "patch_size": 8,
+        "num_pos_feats": 16,
+        "mlp_dim": 37,
+        "global_attn_indexes": [1],
+        "window_size": 3,
+    },
+    "prompt_encoder_config": {
+        "hidden_size": 32,
+        "image_size": 64,
+        "patch_size": 8,
+        "mask_input_channels": 12,
+    },
+    "mask_decoder_config": {"hidden_size": 32, "mlp_dim": 41, "iou_head_hidden_dim": 20},
+}
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "detr/facebook": ("DetrForObjectDetection", DETR, {}),
     "detr/facebook-panoptic": (
@@ -34,6 +55,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         DETR | {"backbone_config": BOTTLENECK},
         {},
     ),
+    "sam/facebook": ("SamModel", SAM, {}),
 }
 
 

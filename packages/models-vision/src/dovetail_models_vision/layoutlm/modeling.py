@@ -59,6 +59,7 @@ class LayoutLMPreTrainedModel(BertPreTrainedModel):
 
 class LayoutLMModel(LayoutLMPreTrainedModel, BertModel):
     embeddings_class = LayoutLMEmbeddings
+    embeddings: LayoutLMEmbeddings
 
     def forward(
         self,
