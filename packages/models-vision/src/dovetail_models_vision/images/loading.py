@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from dovetail.logging import get_logger
 
 logger = get_logger("dovetail.images")
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "ICO", "JPEG2000")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "ICO", "JPEG2000", "AVIF")
 """What is decoded. Formats that start other programs (EPS) are not among them."""
 
 MAX_PIXELS = 178_956_970
@@ -126,7 +127,7 @@ def _decoded(content: bytes, what: str, max_pixels: int) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            image = Image.open(io.BytesIO(content), formats=_formats())
     except Image.DecompressionBombError as error:
         raise ProcessorError(f"{what}: refused as a decompression bomb ({error}).") from error
     except Exception as error:  # decoders raise whatever they stumble over
@@ -141,6 +142,13 @@ def _decoded(content: bytes, what: str, max_pixels: int) -> Image.Image:
             "picture smaller, or raise max_pixels if you trust it."
         )
     return upright(image, what)
+
+
+@cache
+def _formats() -> list[str]:
+    """Those of `FORMATS` that this build of PIL reads: it stumbles over names it does not know."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _is_file(path: str | Path) -> bool:
