@@ -40,6 +40,12 @@ PIPELINES = (
         inputs="multimodal",
     ),
     _task(
+        "mask-generation",
+        ("AutoModelForMaskGeneration",),
+        "facebook/sam-vit-huge@87aecf0",
+        inputs="multimodal",
+    ),
+    _task(
         "object-detection",
         ("AutoModelForObjectDetection",),
         "facebook/detr-resnet-50@1d5f47b",
