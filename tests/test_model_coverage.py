@@ -19,7 +19,7 @@ from dovetail.testing.subject import Subject
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-PARTS = ("PreTrainedModel", "Stack", "Encoder", "Decoder", "Wrapper")
+PARTS = ("PreTrainedModel", "Stack", "Encoder", "Decoder", "Transformer", "Wrapper")
 DECLARED = {
     name: registry.models().get(name)
     for name in registry.models().names()

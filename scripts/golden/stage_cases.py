@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cases import EVERYTHING, Call, Family, Inputs, call, floats, ints
-from image_cases import IMAGES
+from patch_cases import IMAGES
 
 STATES: Inputs = {"output_hidden_states": True}
 WIDE: Inputs = {"pixel_values": floats("wide", 2, 3, 40, 56)}

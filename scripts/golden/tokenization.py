@@ -139,6 +139,9 @@ TOKENIZERS: dict[str, Callable[[], Any]] = {
     "mbart50": lambda: transformers.MBart50TokenizerFast(path("unigram.model"), src_lang="ro_RO"),
     "pegasus": lambda: transformers.PegasusTokenizerFast(path("pegasus.model"), offset=8),
     "gemma": lambda: transformers.GemmaTokenizerFast(path("gemma.model")),
+    "clip": lambda: transformers.CLIPTokenizerFast(
+        path("clip/vocab.json"), path("clip/merges.txt")
+    ),
     "qwen2": lambda: transformers.Qwen2TokenizerFast(path("vocab.json"), path("merges.txt")),
     "llama": lambda: transformers.LlamaTokenizerFast(
         path("bpe.model"), pad_token="</s>", add_prefix_space=True
@@ -270,6 +273,32 @@ def schemas() -> dict[str, Any]:
     return {function.__name__: get_json_schema(function) for function in chat_cases.FUNCTIONS}
 
 
+def make_word_ends(folder: Path) -> None:
+    """Train byte pairs that mark the ends of words, as CLIP's do."""
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+        initial_alphabet=alphabet,
+    )
+    tokenizer.train_from_iterator(SENTENCES * 20, trainer)
+    content = json.loads(tokenizer.to_str())["model"]
+    names = [*sorted(alphabet), *(f"{letter}</w>" for letter in sorted(alphabet))]
+    names += [name for name in content["vocab"] if name not in set(names)]
+    names += ["<|startoftext|>", "<|endoftext|>"]
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in content["merges"]]
+    folder.mkdir()
+    vocab = {name: index for index, name in enumerate(names)}
+    (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+
+
 def make_vocabularies(folder: Path) -> None:
     """Train what is not there."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -277,6 +306,8 @@ def make_vocabularies(folder: Path) -> None:
         make_wordpiece(folder)
     if not (folder / "vocab.json").exists():
         make_byte_level(folder)
+    if not (folder / "clip").exists():
+        make_word_ends(folder / "clip")
     corpus = folder / "corpus.txt"
     corpus.write_text("\n".join(line.replace("\n", " ") for line in SENTENCES * 20))
     rules = folder / "rules.tsv"

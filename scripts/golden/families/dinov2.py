@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cases import EVERYTHING, Family, call
-from image_cases import HIDDEN, IMAGES, SIZES, WIDE, body_calls, image_classification
+from patch_cases import HIDDEN, IMAGES, SIZES, WIDE, body_calls, image_classification
 
 family = Family(
     "models-vision",

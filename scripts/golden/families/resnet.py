@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cases import Family, Inputs, call
-from image_cases import image_classification
+from patch_cases import image_classification
 from stage_cases import STATES, WIDE, backbones, bodies, trained
 
 family = Family(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cases import Family, Inputs, call, floats
-from image_cases import IMAGES
+from patch_cases import IMAGES
 from stage_cases import STATES, backbones
 
 family = Family(

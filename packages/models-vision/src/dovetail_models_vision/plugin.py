@@ -19,6 +19,23 @@ def dovetail_models() -> list[ModelDeclaration]:
     """The architectures of this distribution."""
     return [
         family(
+            "clip",
+            "CLIP",
+            ("Model", "ForImageClassification"),
+            auto={"AutoModelForZeroShotImageClassification": "CLIPModel"},
+            tokenizer="CLIPTokenizer",
+            image_processor="CLIPImageProcessor",
+            processor="CLIPProcessor",
+            aliases={"CLIPFeatureExtractor": "image_processing:CLIPImageProcessor"},
+        ),
+        tower(
+            "clip_text_model",
+            "clip.text:CLIPText",
+            ("AutoModel", "AutoModelForTextEncoding"),
+            ("ModelWithProjection",),
+        ),
+        tower("clip_vision_model", "clip.vision:CLIPVision", models=("ModelWithProjection",)),
+        family(
             "convnext",
             "ConvNext",
             ("Model", "ForImageClassification"),
@@ -46,6 +63,20 @@ def dovetail_models() -> list[ModelDeclaration]:
             image_processor=f"{PACKAGE}.bit.image_processing:BitImageProcessor",
         ),
         family(
+            "rt_detr_resnet",
+            "RTDetrResNet",
+            (),
+            auto={"AutoBackbone": "RTDetrResNetBackbone"},
+        ),
+        family(
+            "sam",
+            "Sam",
+            ("Model",),
+            auto={"AutoModelForMaskGeneration": "SamModel"},
+            image_processor="SamImageProcessor",
+            processor="SamProcessor",
+        ),
+        family(
             "layoutlm",
             "LayoutLM",
             ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"),
@@ -62,20 +93,6 @@ def dovetail_models() -> list[ModelDeclaration]:
             ("Model", "ForImageClassification"),
             auto={"AutoBackbone": "ResNetBackbone", "AutoModelForImage": "ResNetModel"},
             image_processor=CONVNEXT_PROCESSOR,
-        ),
-        family(
-            "rt_detr_resnet",
-            "RTDetrResNet",
-            (),
-            auto={"AutoBackbone": "RTDetrResNetBackbone"},
-        ),
-        family(
-            "sam",
-            "Sam",
-            ("Model",),
-            auto={"AutoModelForMaskGeneration": "SamModel"},
-            image_processor="SamImageProcessor",
-            processor="SamProcessor",
         ),
         family(
             "swin",
@@ -112,3 +129,20 @@ def family(
 ) -> ModelDeclaration:
     """A family of this package, in the folder called as its model type."""
     return declared(model_type, f"{PACKAGE}.{model_type}", prefix, heads, **options)
+
+
+def tower(
+    model_type: str,
+    target: str,
+    auto: tuple[str, ...] = ("AutoModel",),
+    models: tuple[str, ...] = (),
+) -> ModelDeclaration:
+    """One half of a family, picked by the classes `auto`: `target` is folder, module and prefix."""
+    module, _, prefix = target.partition(":")
+    where = f"{PACKAGE}.{module}:{prefix}"
+    return ModelDeclaration(
+        model_type,
+        config=f"{PACKAGE}.{module.partition('.')[0]}.configuration:{prefix}Config",
+        auto=dict.fromkeys(auto, f"{where}Model"),
+        models=tuple(where + suffix for suffix in models),
+    )

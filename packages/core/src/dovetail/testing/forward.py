@@ -11,7 +11,7 @@ from torch import Tensor
 from dovetail.caches import recurrent_layers
 from dovetail.testing.subject import BATCH, LENGTH, Subject, accepts, expect, expect_close
 
-LAYERS = ("num_hidden_layers", "num_layers", "n_layer")
+LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "encoder_layers")
 HALF_PRECISION = {torch.bfloat16: 0.1, torch.float16: 0.02}
 """How far, of what there is, results in few digits may be off."""
 PER_TOKEN = {"last_hidden_state", "logits", "start_logits", "end_logits", "prediction_logits"}

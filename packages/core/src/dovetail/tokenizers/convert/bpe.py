@@ -36,19 +36,9 @@ def build(
     trim_offsets: bool = False,
     where: str = "the vocabulary",
 ) -> Tokenizer:
-    """GPT-2's tokenization: words by its expression, as bytes, merged.
-
-    Raises:
-        TokenizerError: when a merge names or makes a token that the vocabulary lacks; `where` says
-        whose vocabulary.
-    """
-    for left, right in merges:
-        for token in (left, right, left + right):
-            if token not in vocab:
-                raise TokenizerError(
-                    f"{where} has no token {token!r}, which the merge {left!r} + {right!r} needs: "
-                    "vocab.json and merges.txt do not belong together."
-                )
+    """GPT-2's tokenization: words by its expression, as bytes, merged; `where` says whose
+    vocabulary it is. Raises as `check`."""
+    check(vocab, merges, where)
     model = BPE(
         dict(vocab),
         list(merges),
@@ -61,3 +51,18 @@ def build(
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim_offsets)
     return tokenizer
+
+
+def check(vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], where: str) -> None:
+    """Refuse merges that do not belong to the vocabulary of `where`.
+
+    Raises:
+        TokenizerError: a merge names or makes a token that the vocabulary lacks.
+    """
+    for left, right in merges:
+        for token in (left, right, left + right):
+            if token not in vocab:
+                raise TokenizerError(
+                    f"{where} has no token {token!r}, which the merge {left!r} + {right!r} needs: "
+                    "vocab.json and merges.txt do not belong together."
+                )
