@@ -17,8 +17,10 @@ from torch import Tensor
 from dovetail.errors import ProcessorError
 from dovetail_models_audio.audio.decibels import amplitude_to_db, power_to_db
 
-BLOCK = 1024
+BLOCK = 256
 """Frames that are transformed together: so many stay in a processor's cache."""
+GROUPS = 4
+"""Into so many groups a filter bank is cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,12 +182,12 @@ def _magnitudes(
     """Spectra, powers or mel energies of all frames, (bins, frames)."""
     frames = torch.from_numpy(samples).unfold(0, framing.frame_length, framing.hop_length)
     weights = torch.from_numpy(np.asarray(window, dtype=np.float64))
-    filters = None if mel_filters is None else _transposed(mel_filters)
+    bank = None if mel_filters is None else Bank(_tensor(mel_filters))
     blocks = []
     for block in frames.split(BLOCK):
         spectra = framing.spectra(block, weights)
         values = spectra.to(torch.complex64) if power is None else raised(spectra, power)
-        blocks.append(values.T if filters is None else filters @ values.T)
+        blocks.append(values.T if bank is None else bank(values))
     return torch.cat(blocks, dim=1).contiguous().numpy()
 
 
@@ -196,8 +198,26 @@ def raised(spectra: Tensor, power: float) -> Tensor:
     return spectra.abs() if power == 1.0 else spectra.abs().pow(power)
 
 
-def _transposed(mel_filters: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.asarray(mel_filters, dtype=np.float64).T))
+class Bank:
+    """A filter bank (bins, filters) in groups of neighbours, each with the bins that it weighs.
+
+    Mel filters are narrow: most of the whole product would be with zeros.
+    """
+
+    def __init__(self, filters: Tensor) -> None:
+        self.groups = []
+        for group in filters.T.chunk(GROUPS):
+            heard = torch.nonzero(group.any(dim=0))
+            low, high = (int(heard[0]), int(heard[-1]) + 1) if len(heard) else (0, 1)
+            self.groups.append((low, high, group[:, low:high].contiguous()))
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Energies (filters, F) of magnitudes (F, bins)."""
+        return torch.cat([group @ values[:, low:high].T for low, high, group in self.groups])
+
+
+def _tensor(mel_filters: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(mel_filters, dtype=np.float64))
 
 
 def _padded(waveform: np.ndarray, half: int, pad_mode: str, frame_length: int) -> np.ndarray:

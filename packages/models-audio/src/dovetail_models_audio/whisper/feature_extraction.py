@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from dovetail.errors import ProcessorError
 from dovetail.processors import BatchFeature
 from dovetail_models_audio.audio.extraction import SoundFeatureExtractor, standardized
 from dovetail_models_audio.audio.scales import mel_filter_bank
-from dovetail_models_audio.audio.spectrograms import BLOCK, raised
+from dovetail_models_audio.audio.spectrograms import BLOCK, Bank, raised
 
 HIGHEST_HERTZ = 8000.0
 FLOOR = 1e-10
@@ -115,34 +114,39 @@ class WhisperFeatureExtractor(SoundFeatureExtractor):
                 f"{self.n_fft}: pass padding='max_length'."
             )
         samples = torch.from_numpy(np.ascontiguousarray(sound, dtype=np.float32)).to(device)
-        powers = log_mel_powers(samples, self.n_fft, self.hop_length, self._bank_on(device))
-        return powers.cpu().numpy()
-
-    def _bank_on(self, device: Any) -> Tensor:
-        return _bank(self.n_fft, self.feature_size, self.sampling_rate).to(device, torch.float32)
+        bank = _narrow(self.n_fft, self.feature_size, self.sampling_rate, str(device))
+        features = log_mel_powers(samples, self.n_fft, self.hop_length, bank, self.feature_size)
+        return features.cpu().numpy()
 
 
-def log_mel_powers(sound: Tensor, n_fft: int, hop_length: int, filters: Tensor) -> Tensor:
+def log_mel_powers(sound: Tensor, n_fft: int, hop_length: int, bank: Bank, mels: int) -> Tensor:
     """Whisper's features (mels, T // hop_length) of sound (T,), float32.
 
     Frames of exact silence, of which padding is made, are known without a transform.
     """
     frames = len(sound) // hop_length
     half = n_fft // 2
-    silence = int((sound.flip(0) != 0).to(torch.uint8).argmax())
-    end = len(sound) - silence
+    end = _end_of_sound(sound)
     # Sound near the end is mirrored into the last frames: then all are computed.
     heard = frames if end > len(sound) - n_fft else min(frames, (end + half) // hop_length + 1)
     window = _hann(n_fft).to(sound)
-    around = functional.pad(sound[None], (half, half), mode="reflect")[0]
-    result = sound.new_full((filters.shape[1], frames), FLOOR)
+    mirrored = (sound[1 : half + 1].flip(0), sound, sound[-half - 1 : -1].flip(0))
+    around = torch.cat(mirrored)
+    result = sound.new_full((mels, frames), FLOOR)
     cut = around.unfold(0, n_fft, hop_length)[:heard]
     for start in range(0, heard, BLOCK):
         spectra = torch.fft.rfft(cut[start : start + BLOCK] * window)
-        powers = filters.T @ raised(spectra, 2.0).T
+        powers = bank(raised(spectra, 2.0))
         result[:, start : start + powers.shape[1]] = powers
     result = result.clamp_min_(FLOOR).log10_()
     return result.clamp_min_(result.max() - RANGE).add_(4.0).div_(4.0)
+
+
+def _end_of_sound(sound: Tensor) -> int:
+    """How many samples there are before nothing but zeros."""
+    if bool(sound[-1]):
+        return len(sound)
+    return len(sound) - int((sound.flip(0) != 0).to(torch.uint8).argmax())
 
 
 @lru_cache(maxsize=4)
@@ -156,3 +160,8 @@ def _bank(n_fft: int, mels: int, sampling_rate: int) -> Tensor:
         1 + n_fft // 2, mels, 0.0, HIGHEST_HERTZ, sampling_rate, norm="slaney", mel_scale="slaney"
     )
     return torch.from_numpy(bank)
+
+
+@lru_cache(maxsize=4)
+def _narrow(n_fft: int, mels: int, sampling_rate: int, device: str) -> Bank:
+    return Bank(_bank(n_fft, mels, sampling_rate).to(device, torch.float32))
