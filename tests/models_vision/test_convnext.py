@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from dovetail import (
     ConvNextBackbone,
@@ -42,3 +43,10 @@ def test_layers_are_dropped_more_often_the_deeper_they_are():
     model = ConvNextModel(ConvNextConfig(**SIZES, drop_path_rate=0.3))
     rates = [module.rate for module in model.modules() if isinstance(module, DropPath)]
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_a_stage_chosen_late_has_no_norm():
+    model = ConvNextBackbone(ConvNextConfig(**SIZES)).eval()
+    model.out_features = ["stage1"]
+    with pytest.raises(ConfigError, match=r"without a norm for 'stage1'.*\['stage3'\]"):
+        model(torch.ones(1, 3, 32, 32))

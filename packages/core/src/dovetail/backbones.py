@@ -79,6 +79,22 @@ class BackboneMixin:
         """The map (B, C, H, W) of the stage `name` whose output is `states`."""
         return states
 
+    def norm_of(self, name: str) -> Any:
+        """The norm of the stage `name`, where ``hidden_states_norms`` has one for each stage that
+        was chosen when the model was built.
+
+        Raises:
+            ConfigError: the stage was chosen later.
+        """
+        norms = self.hidden_states_norms  # type: ignore[attr-defined]
+        if name not in norms:
+            raise ConfigError(
+                f"out_features={self.out_features}: {type(self).__name__} was built without a norm "
+                f"for {name!r}, only with those for {list(norms)}. Choose stages when the model is "
+                "built or loaded."
+            )
+        return norms[name]
+
     def forward(
         self,
         pixel_values: Tensor,

@@ -143,4 +143,4 @@ class ConvNextBackbone(BackboneMixin, ConvNextPreTrainedModel):
 
     def feature_map(self, name: str, states: Tensor) -> Tensor:
         """`states` under the norm of the stage `name`."""
-        return self.hidden_states_norms[name](states)
+        return self.norm_of(name)(states)

@@ -398,4 +398,4 @@ class SwinBackbone(BackboneMixin, SwinPreTrainedModel):
 
     def feature_map(self, name: str, states: Tensor) -> Tensor:
         """`states` (B, H, W, D) under the norm of the stage `name`, as (B, D, H, W)."""
-        return self.hidden_states_norms[name](states).permute(0, 3, 1, 2).contiguous()
+        return self.norm_of(name)(states).permute(0, 3, 1, 2).contiguous()
