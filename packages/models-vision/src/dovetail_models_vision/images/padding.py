@@ -38,9 +38,11 @@ class PaddingImageProcessor(ImageProcessor):
         masks = np.zeros((len(shapes), height, width), dtype=np.int64)
         for mask, shape in zip(masks, shapes, strict=True):
             mask[: shape[0], : shape[1]] = 1
-        margins = [((0, height - h), (0, width - w)) for h, w in shapes]
-        pixels = [self.ops().pad(i, m) for i, m in zip(images, margins, strict=True)]
-        return {"pixel_values": self.together(pixels), "pixel_mask": self._mask(masks)}
+        if shapes != [(height, width)] * len(shapes):
+            margins = [((0, height - h), (0, width - w)) for h, w in shapes]
+            padded = [self.ops().pad(i, m) for i, m in zip(images, margins, strict=True)]
+            images = self.together(padded)
+        return {"pixel_values": images, "pixel_mask": self._mask(masks)}
 
     def _mask(self, masks: np.ndarray) -> Any:
         if self.ops() is exact:
