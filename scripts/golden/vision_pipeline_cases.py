@@ -154,4 +154,32 @@ def counted() -> Checkpoint:
     return case
 
 
-CHECKPOINTS = [*classified(), features(), detected(), counted()]
+def described() -> Checkpoint:
+    """Labels of the caller's choice."""
+    text = {**TINY, "max_position_embeddings": 24}
+    del text["image_size"], text["patch_size"]
+    task, topics = "zero-shot-image-classification", ["world", "hello there", "a"]
+    clip = seeing(
+        "pictures-and-texts",
+        "CLIPModel",
+        "CLIPConfig",
+        task,
+        "CLIPImageProcessor",
+        vision_config=TINY,
+        text_config={**text, "vocab_size": 300, "eos_token_id": 2},
+        projection_dim=16,
+    )
+    clip.image_processor["crop_size"] = {"height": 16, "width": 16}
+    clip.image_processor["size"] = {"shortest_edge": 16}
+    clip.recipes = {"logit_scale": (1.0, 0.0)}
+    clip.tokenizer = "gpt2-padded"
+    clip.tokenizer_options = {"model_max_length": 24, "pad_token": "<|endoftext|>"}
+    clip.run("one", CAT, candidate_labels=topics)
+    clip.run("list", [CAT, DOG], candidate_labels=topics)
+    clip.run("batch", [CAT, DOG, BIRD], candidate_labels=topics, batch_size=2)
+    clip.run("template", CAT, candidate_labels=topics, hypothesis_template="{} is good")
+    clip.run("single", CAT, candidate_labels=["hello"])
+    return clip
+
+
+CHECKPOINTS = [*classified(), features(), described(), detected(), counted()]

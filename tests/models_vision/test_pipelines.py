@@ -67,6 +67,7 @@ def as_base64(picture: Image.Image) -> str:
         ("pictures-features", "image-feature-extraction"),
         ("boxes", "object-detection"),
         ("things", "image-segmentation"),
+        ("pictures-and-texts", "zero-shot-image-classification"),
     ],
 )
 def test_the_task_follows_from_the_model_or_is_named(folders, checkpoint, task):
@@ -147,6 +148,23 @@ def test_pooling_needs_a_pooler(folders, picture):
         pipe(picture, pool=True)
 
 
+def test_labels_that_cannot_be_are_named(folders, picture):
+    pipe = dovetail.pipeline("zero-shot-image-classification", folders["pictures-and-texts"])
+    for arguments, message in (
+        ({}, "candidate_labels="),
+        ({"candidate_labels": []}, "candidate_labels is empty"),
+        ({"candidate_labels": ["a"], "hypothesis_template": "This."}, "no place for the label"),
+    ):
+        with pytest.raises(PipelineError, match=message):
+            pipe(picture, **arguments)
+
+
+def test_labels_may_stand_in_one_text(folders, picture):
+    pipe = dovetail.pipeline("zero-shot-image-classification", folders["pictures-and-texts"])
+    expected = pipe(picture, candidate_labels=["a world", "hello"])
+    assert pipe(picture, candidate_labels="a world, hello") == expected
+
+
 def test_subtasks_are_those_of_the_model(folders, picture):
     pipe = dovetail.pipeline("image-segmentation", folders["things"])
     with pytest.raises(PipelineError, match="does panoptic and instance and semantic"):
@@ -176,6 +194,12 @@ def test_labels_are_drawn_below_the_picture(folders, picture, file, capsys):
     assert image.height > picture.height
     assert image.crop((0, 0, *picture.size)).tobytes() == picture.tobytes()
     assert image.getpixel((39, image.height - 1)) == (255, 255, 255)
+
+
+def test_labels_of_the_callers_choice_are_drawn_below_the_picture(folders, picture, file, capsys):
+    task, labels = "zero-shot-image-classification", 'candidate_labels=["world", "hello"]'
+    image = drawn(task, folders["pictures-and-texts"], file, "-a", labels)
+    assert image.height > picture.height
 
 
 def test_features_are_not_drawn(folders, file, capsys):

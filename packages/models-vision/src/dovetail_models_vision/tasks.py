@@ -51,4 +51,10 @@ PIPELINES = (
         "facebook/detr-resnet-50@1d5f47b",
         inputs="multimodal",
     ),
+    _task(
+        "zero-shot-image-classification",
+        ("AutoModelForZeroShotImageClassification",),
+        "openai/clip-vit-base-patch32@3d74acf",
+        inputs="multimodal",
+    ),
 )
