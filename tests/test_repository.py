@@ -75,7 +75,7 @@ def test_every_package_has_its_parts_and_metadata(package):
     if package.name != "core":
         points = data["project"]["entry-points"]["dovetail"]
         assert points == {package.name: f"{folder.name}.plugin"}
-        assert len((package / "pyproject.toml").read_text().splitlines()) <= 40
+        assert len((package / "pyproject.toml").read_text().splitlines()) <= 45
 
 
 def test_versions_are_in_lockstep_and_from_one_place():
