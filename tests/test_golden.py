@@ -23,7 +23,7 @@ UNUSED = re.compile(
     r"Dinov2(ForImageClassification|Backbone)-.*mask_token$"  # no argument hides a patch
     r"|Detr.*decoder\.layers\.0\.self_attn\.v_proj\.weight$"  # the first layer's values are 0
     r"|DetrForSegmentation-mask_head\.lay[345]\.bias$"  # a norm of single channels removes it
-    r"|(CLIP|Siglip)ForImageClassification-vision_model\.(post_layernorm|head\.)"  # averages patches
+    r"|CLIPForImageClassification-vision_model\.post_layernorm"  # it averages patches
     r"|LayoutLMFor(MaskedLM|QuestionAnswering|TokenClassification)-layoutlm\.pooler"
 )
 """What a class has, as checkpoints do, and cannot use, or not in the sizes of golden files."""

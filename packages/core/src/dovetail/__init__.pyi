@@ -544,6 +544,7 @@ from dovetail_models_text.t5.tokenization import T5Tokenizer as T5TokenizerFast
 
 from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessor
 from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessorFast
+from dovetail_models_vision.blip.image_processing import BlipImageProcessor as BlipImageProcessor
 from dovetail_models_vision.clip.configuration import CLIPConfig as CLIPConfig
 from dovetail_models_vision.clip.configuration import CLIPTextConfig as CLIPTextConfig
 from dovetail_models_vision.clip.configuration import CLIPVisionConfig as CLIPVisionConfig
@@ -568,6 +569,8 @@ from dovetail_models_vision.convnext.modeling import ConvNextBackbone as ConvNex
 from dovetail_models_vision.convnext.modeling import ConvNextForImageClassification as ConvNextForImageClassification
 from dovetail_models_vision.convnext.modeling import ConvNextModel as ConvNextModel
 from dovetail_models_vision.convnext.modeling import ConvNextPreTrainedModel as ConvNextPreTrainedModel
+from dovetail_models_vision.deformable_detr.image_processing import DeformableDetrImageProcessor as DeformableDetrFeatureExtractor
+from dovetail_models_vision.deformable_detr.image_processing import DeformableDetrImageProcessor as DeformableDetrImageProcessor
 from dovetail_models_vision.detr.configuration import DetrConfig as DetrConfig
 from dovetail_models_vision.detr.image_processing import DetrImageProcessor as DetrFeatureExtractor
 from dovetail_models_vision.detr.image_processing import DetrImageProcessor as DetrImageProcessor
@@ -581,6 +584,8 @@ from dovetail_models_vision.dinov2.modeling import Dinov2Backbone as Dinov2Backb
 from dovetail_models_vision.dinov2.modeling import Dinov2ForImageClassification as Dinov2ForImageClassification
 from dovetail_models_vision.dinov2.modeling import Dinov2Model as Dinov2Model
 from dovetail_models_vision.dinov2.modeling import Dinov2PreTrainedModel as Dinov2PreTrainedModel
+from dovetail_models_vision.dpt.image_processing import DPTImageProcessor as DPTFeatureExtractor
+from dovetail_models_vision.dpt.image_processing import DPTImageProcessor as DPTImageProcessor
 from dovetail_models_vision.layoutlm.configuration import LayoutLMConfig as LayoutLMConfig
 from dovetail_models_vision.layoutlm.modeling import LayoutLMForMaskedLM as LayoutLMForMaskedLM
 from dovetail_models_vision.layoutlm.modeling import LayoutLMForQuestionAnswering as LayoutLMForQuestionAnswering
@@ -590,6 +595,8 @@ from dovetail_models_vision.layoutlm.modeling import LayoutLMModel as LayoutLMMo
 from dovetail_models_vision.layoutlm.modeling import LayoutLMPreTrainedModel as LayoutLMPreTrainedModel
 from dovetail_models_vision.layoutlm.tokenization import LayoutLMTokenizer as LayoutLMTokenizer
 from dovetail_models_vision.layoutlm.tokenization import LayoutLMTokenizer as LayoutLMTokenizerFast
+from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor as OwlViTFeatureExtractor
+from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor as OwlViTImageProcessor
 from dovetail_models_vision.pipelines.image_classification import ImageClassificationPipeline as ImageClassificationPipeline
 from dovetail_models_vision.pipelines.image_feature_extraction import ImageFeatureExtractionPipeline as ImageFeatureExtractionPipeline
 from dovetail_models_vision.pipelines.image_segmentation import ImageSegmentationPipeline as ImageSegmentationPipeline
@@ -601,6 +608,7 @@ from dovetail_models_vision.resnet.modeling import ResNetBackbone as ResNetBackb
 from dovetail_models_vision.resnet.modeling import ResNetForImageClassification as ResNetForImageClassification
 from dovetail_models_vision.resnet.modeling import ResNetModel as ResNetModel
 from dovetail_models_vision.resnet.modeling import ResNetPreTrainedModel as ResNetPreTrainedModel
+from dovetail_models_vision.rt_detr.image_processing import RTDetrImageProcessor as RTDetrImageProcessor
 from dovetail_models_vision.rt_detr_resnet.configuration import RTDetrResNetConfig as RTDetrResNetConfig
 from dovetail_models_vision.rt_detr_resnet.modeling import RTDetrResNetBackbone as RTDetrResNetBackbone
 from dovetail_models_vision.rt_detr_resnet.modeling import RTDetrResNetPreTrainedModel as RTDetrResNetPreTrainedModel
@@ -610,12 +618,19 @@ from dovetail_models_vision.sam.image_processing import SamImageProcessor as Sam
 from dovetail_models_vision.sam.modeling import SamModel as SamModel
 from dovetail_models_vision.sam.modeling import SamPreTrainedModel as SamPreTrainedModel
 from dovetail_models_vision.sam.processing import SamProcessor as SamProcessor
+from dovetail_models_vision.segformer.image_processing import SegformerImageProcessor as SegformerFeatureExtractor
+from dovetail_models_vision.segformer.image_processing import SegformerImageProcessor as SegformerImageProcessor
+from dovetail_models_vision.siglip.image_processing import SiglipImageProcessor as SiglipImageProcessor
 from dovetail_models_vision.swin.configuration import SwinConfig as SwinConfig
 from dovetail_models_vision.swin.modeling import SwinBackbone as SwinBackbone
 from dovetail_models_vision.swin.modeling import SwinForImageClassification as SwinForImageClassification
 from dovetail_models_vision.swin.modeling import SwinForMaskedImageModeling as SwinForMaskedImageModeling
 from dovetail_models_vision.swin.modeling import SwinModel as SwinModel
 from dovetail_models_vision.swin.modeling import SwinPreTrainedModel as SwinPreTrainedModel
+from dovetail_models_vision.videomae.image_processing import VideoMAEImageProcessor as VideoMAEFeatureExtractor
+from dovetail_models_vision.videomae.image_processing import VideoMAEImageProcessor as VideoMAEImageProcessor
+from dovetail_models_vision.vilt.image_processing import ViltImageProcessor as ViltFeatureExtractor
+from dovetail_models_vision.vilt.image_processing import ViltImageProcessor as ViltImageProcessor
 from dovetail_models_vision.vit.configuration import ViTConfig as ViTConfig
 from dovetail_models_vision.vit.image_processing import ViTImageProcessor as ViTFeatureExtractor
 from dovetail_models_vision.vit.image_processing import ViTImageProcessor as ViTImageProcessor

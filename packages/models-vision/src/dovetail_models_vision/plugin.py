@@ -5,13 +5,44 @@ from __future__ import annotations
 from typing import Any
 
 from dovetail import hookimpl
-from dovetail.declarations import ConverterDeclaration, ModelDeclaration, PipelineDeclaration
+from dovetail.declarations import (
+    ConverterDeclaration,
+    ModelDeclaration,
+    NamesDeclaration,
+    PipelineDeclaration,
+)
 from dovetail.declarations import family as declared
 from dovetail_models_vision.converters import CONVERTERS
 from dovetail_models_vision.tasks import PIPELINES
 
 PACKAGE = "dovetail_models_vision"
 CONVNEXT_PROCESSOR = f"{PACKAGE}.convnext.image_processing:ConvNextImageProcessor"
+
+PROCESSORS = {
+    "blip": ("Blip", False),
+    "deformable_detr": ("DeformableDetr", True),
+    "dpt": ("DPT", True),
+    "owlvit": ("OwlViT", True),
+    "rt_detr": ("RTDetr", False),
+    "segformer": ("Segformer", True),
+    "siglip": ("Siglip", False),
+    "videomae": ("VideoMAE", True),
+    "vilt": ("Vilt", True),
+}
+"""Image processors of architectures that are not here: folder to prefix, and whether they were once
+called feature extractors."""
+
+
+@hookimpl
+def dovetail_names() -> list[NamesDeclaration]:
+    """The image processors that stand alone."""
+    names = {}
+    for folder, (prefix, was_extractor) in PROCESSORS.items():
+        target = f"{PACKAGE}.{folder}.image_processing:{prefix}ImageProcessor"
+        names[f"{prefix}ImageProcessor"] = target
+        if was_extractor:
+            names[f"{prefix}FeatureExtractor"] = target
+    return [NamesDeclaration(names)]
 
 
 @hookimpl
