@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+from importlib.util import find_spec
 
 import click
 import numpy as np
 import pytest
-from PIL import Image
 
 import dovetail
 from dovetail.cli import execute
@@ -264,10 +264,17 @@ def test_a_table_fits_its_terminal(monkeypatch):
     assert "short" in text
 
 
+draws = pytest.mark.skipif(
+    find_spec("PIL") is None, reason="pillow comes with the vision package, not with the core"
+)
+
+
 class Drawing(Shouting):
     """Stands for a pipeline that draws: a picture as wide as the input's name is long."""
 
     def draw(self, inputs, result):
+        from PIL import Image
+
         return Image.new("RGB", (len(inputs), len(result)))
 
 
@@ -277,7 +284,10 @@ def drawing(install, monkeypatch):
     monkeypatch.setattr(dovetail, "pipeline", Drawing().make, raising=False)
 
 
+@draws
 def test_a_result_is_drawn_into_a_file(drawing, letters, tmp_path, capsys):
+    from PIL import Image
+
     picture, target = str(letters / "picture.png"), tmp_path / "out.jpg"
     assert execute(["run", "ask", picture, "--save", str(target), "-f", "jsonl"]) == 0
     with Image.open(target) as drawn:
@@ -285,6 +295,7 @@ def test_a_result_is_drawn_into_a_file(drawing, letters, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["input"] == picture
 
 
+@draws
 def test_several_results_are_drawn_into_a_folder(drawing, letters, tmp_path, capsys):
     (letters / "deep" / "picture.jpg").write_bytes(b"")
     target = tmp_path / "drawn"
@@ -297,6 +308,7 @@ def test_several_results_are_drawn_into_a_folder(drawing, letters, tmp_path, cap
     ]
 
 
+@draws
 @pytest.mark.parametrize(
     ("target", "message"),
     [
