@@ -132,7 +132,7 @@ def test_every_model_folder_is_declared_and_every_declaration_has_its_folder(kin
     declared = {
         item.config.partition(":")[0].removeprefix(prefix).partition(".")[0]
         for item in registry.models().declarations()
-        if item.config.startswith(prefix)
+        if isinstance(item.config, str) and item.config.startswith(prefix)  # others: other tests'
     }
     assert declared == folders
 
