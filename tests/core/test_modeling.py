@@ -15,6 +15,7 @@ from torch import nn
 
 from dovetail.caches import DynamicCache, StaticCache
 from dovetail.errors import ConfigTypeError, UnknownNameError
+from dovetail.layers.norms import RMSNorm
 from dovetail.outputs import CausalLMOutputWithPast
 
 
@@ -281,3 +282,17 @@ def test_initial_weights_follow_the_config():
     assert float(weight.detach().std()) == pytest.approx(0.5, rel=0.05)
     assert not model.model.layers[0].attention.q_proj.bias.any()
     assert model.model.layers[0].norm.weight.equal(torch.ones(64))
+
+
+def test_defaults_at_the_first_pass_do_not_stay_in_norms() -> None:
+    eps = 3e-5  # of no other test: what is kept for it is made here
+    norm = RMSNorm(4, eps)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            norm(torch.ones(1, 4, device="cpu", dtype=torch.float32))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    x = torch.full((1, 4), 1e-3)
+    with torch.no_grad():
+        torch.testing.assert_close(norm(x), x / (1e-6 + eps) ** 0.5)

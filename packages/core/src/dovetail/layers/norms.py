@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 @cache
 def _constant(value: float) -> Tensor:
-    return torch.tensor(value)
+    # Kept for good: whatever defaults hold at the first call must not decide what it is.
+    return torch.tensor(value, dtype=torch.float32, device="cpu")
 
 
 class HeadNorm(nn.LayerNorm):

@@ -16,7 +16,7 @@ from dovetail.heads import (
 )
 from dovetail.layers.activations import activation
 from dovetail.layers.attention import split_heads
-from dovetail.layers.projections import Linear
+from dovetail.layers.projections import Linear, together
 from dovetail.modeling import PreTrainedModel
 from dovetail_models_text.gpt2.modeling import GPT2Model
 from dovetail_models_text.gpt_neo.configuration import GPTNeoConfig
@@ -24,6 +24,8 @@ from dovetail_models_text.gpt_neo.configuration import GPTNeoConfig
 
 class GPTNeoSelfAttention(nn.Module):
     """Unscaled attention; the context holds each layer's window."""
+
+    side_by_side = ("q_proj", "k_proj", "v_proj")
 
     def __init__(self, config: GPTNeoConfig, layer_idx: int) -> None:
         super().__init__()
@@ -35,10 +37,8 @@ class GPTNeoSelfAttention(nn.Module):
         self.resid_dropout = nn.Dropout(config.resid_dropout)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
-        query, key, value = (
-            split_heads(projection(hidden_states), self.head_dim)  # (B, H, T, E)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
+        projected = together(hidden_states, self.q_proj, self.k_proj, self.v_proj)
+        query, key, value = (split_heads(states, self.head_dim) for states in projected)
         key, value = context.remember(key, value, self.layer_idx)
         dropout = self.config.attention_dropout * self.training
         output = context.attend(query, key, value, self.layer_idx, scale=1.0, dropout=dropout)

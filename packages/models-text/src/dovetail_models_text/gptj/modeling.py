@@ -14,7 +14,7 @@ from dovetail.context import Context
 from dovetail.heads import ForCausalLM, ForQuestionAnswering, ForSequenceClassification
 from dovetail.layers.activations import activation
 from dovetail.layers.attention import split_heads
-from dovetail.layers.projections import Linear
+from dovetail.layers.projections import Linear, together
 from dovetail.layers.rotary import RotaryEmbedding, apply_rotary, swap_neighbours
 from dovetail.modeling import PreTrainedModel
 from dovetail_models_text.gpt2.modeling import GPT2Model
@@ -23,6 +23,8 @@ from dovetail_models_text.gptj.configuration import GPTJConfig
 
 class GPTJAttention(nn.Module):
     """Rotary attention in which neighbouring channels are turned together."""
+
+    side_by_side = ("q_proj", "k_proj", "v_proj")
 
     def __init__(self, config: GPTJConfig, layer_idx: int) -> None:
         super().__init__()
@@ -34,10 +36,8 @@ class GPTJAttention(nn.Module):
         self.resid_dropout = nn.Dropout(config.resid_pdrop)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
-        query, key, value = (
-            split_heads(projection(hidden_states), self.head_dim)  # (B, H, T, E)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
+        projected = together(hidden_states, self.q_proj, self.k_proj, self.v_proj)
+        query, key, value = (split_heads(states, self.head_dim) for states in projected)
         query, key = apply_rotary(query, key, *context.rotary, swap=swap_neighbours)
         key, value = context.remember(key, value, self.layer_idx)
         dropout = self.config.attn_pdrop * self.training
