@@ -1,0 +1,1 @@
+"""What this distribution declares, by kind of architecture; nothing is imported."""

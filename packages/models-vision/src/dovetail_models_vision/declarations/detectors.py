@@ -1,0 +1,28 @@
+"""Detection, segmentation and depth."""
+
+from __future__ import annotations
+
+from dovetail_models_vision.declarations.family import family
+
+DETECTORS = (
+    family(
+        "detr",
+        "Detr",
+        ("Model", "ForObjectDetection"),
+        auto={
+            "AutoModelForImage": "DetrModel",
+            "AutoModelForImageSegmentation": "DetrForSegmentation",
+            "AutoModelForUniversalSegmentation": "DetrForSegmentation",
+        },
+        image_processor="DetrImageProcessor",
+        aliases={"DetrFeatureExtractor": "image_processing:DetrImageProcessor"},
+    ),
+    family(
+        "sam",
+        "Sam",
+        ("Model",),
+        auto={"AutoModelForMaskGeneration": "SamModel"},
+        image_processor="SamImageProcessor",
+        processor="SamProcessor",
+    ),
+)

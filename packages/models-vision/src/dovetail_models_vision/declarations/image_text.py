@@ -1,0 +1,36 @@
+"""Pictures beside texts: contrastive pairs, documents, questions."""
+
+from __future__ import annotations
+
+from dovetail_models_vision.declarations.family import family, tower
+
+IMAGE_TEXT = (
+    family(
+        "clip",
+        "CLIP",
+        ("Model", "ForImageClassification"),
+        auto={"AutoModelForZeroShotImageClassification": "CLIPModel"},
+        tokenizer="CLIPTokenizer",
+        image_processor="CLIPImageProcessor",
+        processor="CLIPProcessor",
+        aliases={"CLIPFeatureExtractor": "image_processing:CLIPImageProcessor"},
+    ),
+    tower(
+        "clip_text_model",
+        "clip.text:CLIPText",
+        ("AutoModel", "AutoModelForTextEncoding"),
+        ("ModelWithProjection",),
+    ),
+    tower("clip_vision_model", "clip.vision:CLIPVision", models=("ModelWithProjection",)),
+    family(
+        "layoutlm",
+        "LayoutLM",
+        ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"),
+        auto={
+            "AutoModelForDocumentQuestionAnswering": "LayoutLMForQuestionAnswering",
+            "AutoModelForPreTraining": "LayoutLMForMaskedLM",
+            "AutoModelWithLMHead": "LayoutLMForMaskedLM",
+        },
+        tokenizer="LayoutLMTokenizer",
+    ),
+)
