@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dovetail import hookimpl
-from dovetail.declarations import ModelDeclaration, NamesDeclaration
-
-PACKAGE = "dovetail_models_audio"
+from dovetail.declarations import (
+    ConverterDeclaration,
+    ModelDeclaration,
+    NamesDeclaration,
+    PipelineDeclaration,
+)
+from dovetail_models_audio.declarations.converters import CONVERTERS
+from dovetail_models_audio.declarations.family import PACKAGE
+from dovetail_models_audio.declarations.models import MODELS
+from dovetail_models_audio.declarations.pipelines import PIPELINES
 
 AUDIO = {
     "decibels": ("amplitude_to_db", "amplitude_to_db_batch", "power_to_db", "power_to_db_batch"),
@@ -38,13 +45,25 @@ EXTRACTORS = {
     "wav2vec2": "Wav2Vec2FeatureExtractor",
     "whisper": "WhisperFeatureExtractor",
 }
-"""Folder to its feature extractor."""
+"""Folder to its feature extractor, of architectures that are not here."""
 
 
 @hookimpl
 def dovetail_models() -> list[ModelDeclaration]:
     """The architectures of this distribution."""
-    return []
+    return list(MODELS)
+
+
+@hookimpl
+def dovetail_pipelines() -> list[PipelineDeclaration]:
+    """The tasks of this distribution."""
+    return list(PIPELINES)
+
+
+@hookimpl
+def dovetail_converters() -> list[ConverterDeclaration]:
+    """The original layouts from which and to which checkpoints are converted."""
+    return list(CONVERTERS)
 
 
 @hookimpl

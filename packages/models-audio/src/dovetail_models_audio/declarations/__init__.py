@@ -1,0 +1,1 @@
+"""What this distribution declares; nothing is imported."""
