@@ -64,7 +64,8 @@ def load(path: Path) -> ModuleType:
 
 def subjects(model_type: str) -> Iterator[type[Subject]]:
     """The classes of the kit that the family's test file defines."""
-    for value in vars(load(TESTS / package(model_type) / f"test_{model_type}.py")).values():
+    name = f"test_{model_type.replace('-', '_')}.py"
+    for value in vars(load(TESTS / package(model_type) / name)).values():
         if isinstance(value, type) and issubclass(value, Subject) and hasattr(value, "sizes"):
             yield value
 
@@ -105,7 +106,8 @@ def described() -> dict[str, Any]:
     folder = ROOT / "scripts" / "golden"
     sys.path.insert(0, str(folder))
     try:
-        return {path.stem: load(path).family for path in sorted((folder / "families").glob("*.py"))}
+        families = [load(path).family for path in sorted((folder / "families").glob("*.py"))]
+        return {family.model_type: family for family in families}
     finally:
         sys.path.remove(str(folder))
 

@@ -53,10 +53,14 @@ def known() -> list[str]:
     return [*sorted(path.stem for path in folder.glob("*.py")), *THEMES]
 
 
-def defaults(family: Family) -> dict[str, Any]:
-    """What the config holds when nothing is given, beyond what every config holds."""
+def defaults(family: Family) -> dict[str, Any] | None:
+    """What the config holds when nothing is given, beyond what every config holds; None where
+    something must be given."""
     common = transformers.PretrainedConfig().to_dict()
-    own = getattr(transformers, family.config_class)().to_dict()
+    try:
+        own = getattr(transformers, family.config_class)().to_dict()
+    except ValueError:
+        return None
     for value in own.values():
         if isinstance(value, dict):  # a note to the library itself, of which files have none
             value.pop("_attn_implementation_autoset", None)

@@ -23,6 +23,13 @@ ENCODER_DECODERS = (
         },
     ),
     family(
+        "encoder-decoder",
+        "EncoderDecoder",
+        (),
+        auto=picked("EncoderDecoderModel", "ForSeq2SeqLM", "WithLMHead"),
+        models=(),
+    ),
+    family(
         "m2m_100",
         "M2M100",
         ("Model",),

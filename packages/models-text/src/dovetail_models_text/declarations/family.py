@@ -20,8 +20,9 @@ QWEN2_TOKENIZER = f"{PACKAGE}.qwen2.tokenization:Qwen2Tokenizer"
 def family(
     model_type: str, prefix: str, heads: tuple[str, ...], **options: Any
 ) -> ModelDeclaration:
-    """The declaration of the folder `model_type` of this package."""
-    return declared(model_type, f"{PACKAGE}.{model_type}", prefix, heads, **options)
+    """The declaration of the folder `model_type`, with underscores, of this package."""
+    folder = model_type.replace("-", "_")
+    return declared(model_type, f"{PACKAGE}.{folder}", prefix, heads, **options)
 
 
 def picked(model: str, *purposes: str) -> dict[str, str]:

@@ -13,8 +13,9 @@ PACKAGE = "dovetail_models_vision"
 def family(
     model_type: str, prefix: str, heads: tuple[str, ...], **options: Any
 ) -> ModelDeclaration:
-    """A family of this package, in the folder called as its model type."""
-    return declared(model_type, f"{PACKAGE}.{model_type}", prefix, heads, **options)
+    """A family of this package, in the folder called as its model type with underscores."""
+    folder = model_type.replace("-", "_")
+    return declared(model_type, f"{PACKAGE}.{folder}", prefix, heads, **options)
 
 
 def tower(

@@ -1,0 +1,1 @@
+"""A picture's encoder and a text's decoder."""
