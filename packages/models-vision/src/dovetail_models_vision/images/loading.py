@@ -63,7 +63,7 @@ def load_image(
         )
     text = str(image)
     if text.startswith(("http://", "https://")):
-        return _decoded(_fetched(text, timeout or TIMEOUT, max_bytes), quoted(text), max_pixels)
+        return _decoded(fetch(text, timeout or TIMEOUT, max_bytes), quoted(text), max_pixels)
     if _is_file(image):
         return _decoded(Path(image).read_bytes(), quoted(text), max_pixels)
     return _decoded(_from_base64(text), "image (base64)", max_pixels)
@@ -182,7 +182,7 @@ class _StaysOnTheWeb(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _fetched(url: str, timeout: float, max_bytes: int) -> bytes:
+def fetch(url: str, timeout: float, max_bytes: int) -> bytes:
     """What a server answers, in bounded time and memory."""
     deadline = time.monotonic() + timeout
     request = urllib.request.Request(url, headers={"User-Agent": "dovetail"})
