@@ -157,18 +157,31 @@ def fill(
 
 def build(case: Case, family: Family) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
     """The filled model, its ``config.json`` and its list of tensors."""
-    config = getattr(transformers, family.config_class)(**case.config)
+    config = getattr(transformers, family.config_class)(**copy.deepcopy(case.config))
     config._attn_implementation_internal = "eager"
     torch.manual_seed(0)
     model = getattr(transformers, case.model)(config, **case.arguments).eval()
     with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
+        names = saved_names(model, Path(folder))
         saved = json.loads((Path(folder) / "config.json").read_text())
-        with open(Path(folder) / "model.safetensors", "rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     with torch.no_grad():
-        tensors = fill(model, [name for name in header if name != "__metadata__"], family.recipes)
+        tensors = fill(model, names, family.recipes)
     return model, saved, tensors
+
+
+def saved_names(model: nn.Module, folder: Path) -> list[str]:
+    """The tensors of the checkpoint that `model` saves in `folder`. Where it refuses to, because
+    it shares tensors without saying so, each counts once, by the name with the fewest parts."""
+    try:
+        model.save_pretrained(folder)
+    except RuntimeError:
+        model.save_pretrained(folder, safe_serialization=False)
+        by_length = sorted(model.state_dict().items(), key=lambda item: item[0].count("."))
+        first = {tensor.data_ptr(): name for name, tensor in reversed(by_length)}
+        return list(first.values())
+    with open(folder / "model.safetensors", "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return [name for name in header if name != "__metadata__"]
 
 
 def record(case: Case, family: Family) -> dict[str, Any]:

@@ -77,6 +77,14 @@ def test_a_fingerprint_notices_exchanged_rows():
     assert abs(before["projection"] - after["projection"]) > 1e-2
 
 
-def test_a_fingerprint_refuses_what_is_not_finite():
-    with pytest.raises(ValueError, match="logits: 1 of 3 values are not finite"):
+def test_a_fingerprint_refuses_what_is_no_number():
+    with pytest.raises(ValueError, match="logits: 1 of 3 values are no numbers"):
         seeded.fingerprint(np.array([1.0, np.nan, 2.0]), "logits")
+
+
+def test_a_fingerprint_tells_infinities_apart():
+    prints = [
+        seeded.fingerprint(np.array(row), "boxes")["projection"]
+        for row in ([1.0, np.inf], [1.0, -np.inf], [np.inf, 1.0], [1.0, 2.0])
+    ]
+    assert len({round(value, 2) for value in prints}) == 4

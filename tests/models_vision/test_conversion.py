@@ -26,6 +26,13 @@ DETR = {
     "num_queries": 5,
     "num_labels": 7,
 }
+DEFORMABLE = {
+    **DETR,
+    "backbone_config": {**resnet(*STAGES[1:]), "layer_type": "bottleneck"},
+    "d_model": 64,
+    "encoder_n_points": 2,
+    "decoder_n_points": 3,
+}
 BOTTLENECK = {**resnet(*STAGES), "layer_type": "bottleneck", "depths": [1, 2, 1, 1]}
 SAM = {
     "vision_config": {
@@ -56,6 +63,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {},
     ),
     "sam/facebook": ("SamModel", SAM, {}),
+    "deformable_detr/sensetime": ("DeformableDetrForObjectDetection", DEFORMABLE, {}),
 }
 
 
@@ -88,3 +96,21 @@ def tiny(architecture: str, sizes: dict[str, Any]) -> Any:
             if tensor.is_floating_point():
                 tensor.copy_(torch.from_numpy(seeded.weight(name, tensor.shape)))
     return model
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"with_box_refine": True},
+        {"with_box_refine": True, "two_stage": True},
+        {"num_feature_levels": 1, "backbone_config": BOTTLENECK | {"out_features": ["stage4"]}},
+    ],
+    ids=["refined", "two-stages", "one-level"],
+)
+def test_variants_of_deformable_detr_are_told_apart(changes: dict[str, Any], tmp_path: Path):
+    model = tiny("DeformableDetrForObjectDetection", DEFORMABLE | changes)
+    check_layout("deformable_detr/sensetime", model, tmp_path)
+    config = dovetail.AutoConfig.from_pretrained(tmp_path / "back")
+    assert {name: getattr(config, name) for name in changes if name != "backbone_config"} == {
+        name: value for name, value in changes.items() if name != "backbone_config"
+    }
+
+

@@ -19,7 +19,6 @@ from dovetail_models_vision.declarations.pipelines import PIPELINES
 
 PROCESSORS = {
     "blip": ("Blip", False),
-    "deformable_detr": ("DeformableDetr", True),
     "dpt": ("DPT", True),
     "owlvit": ("OwlViT", True),
     "rt_detr": ("RTDetr", False),

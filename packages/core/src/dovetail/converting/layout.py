@@ -68,9 +68,9 @@ class Layout:
 
     `marks` are names of tensors (with wildcards) and `keys` settings by which an original of this
     layout is told from others, `strangers` names of tensors that it cannot hold. Of tensors that
-    are one in the model `copies` says under which names the original holds them. `ignored` are
-    those of its tensors that no model needs. `files` maps further files, such as a tokenizer's,
-    to the Hub's names, or to a `TextFile` that is written otherwise there.
+    are one in the model `copies` says under which names, which may have wildcards, the original
+    holds them. `ignored` are those of its tensors that no model needs. `files` maps further files,
+    such as a tokenizer's, to the Hub's names, or to a `TextFile` that is written otherwise there.
     """
 
     architecture: str
@@ -132,6 +132,16 @@ class Layout:
         if self.infer is not None:
             values |= self.infer(original.settings, Shapes(original.tensors), values)
         return values | given
+
+    def copied(self, owner: str, guests: Sequence[str]) -> list[str]:
+        """The names of the model's tensor `owner`, which is tied to `guests`, in the original."""
+        kept = [
+            name_pattern(copy)
+            for pattern, names in self.copies.items()
+            if name_pattern(pattern).fullmatch(owner)
+            for copy in names
+        ]
+        return [name for name in (owner, *guests) if any(one.fullmatch(name) for one in kept)]
 
     def settings(self, config: Any) -> Settings:
         """The original's settings for a config."""

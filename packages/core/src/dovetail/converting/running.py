@@ -221,8 +221,7 @@ def _fitted(
     found = matching.found
     if copied:
         for owner, *guests in groups:
-            names = [n for n in chosen.layout.copies.get(owner, ()) if n in (owner, *guests)]
-            if names:
+            if names := chosen.layout.copied(owner, guests):
                 found |= dict.fromkeys(names, found.pop(owner))
     return mapping.to_checkpoint(found, cls.weight_mapping, config), model
 

@@ -22,6 +22,8 @@ Recipes = Mapping[str, Sequence[float]]
 UNIT_VARIANCE = math.sqrt(12.0)
 EMBEDDING = re.compile(r"embed|wte|wpe|shared\.weight|position")
 EDGE = 4
+INFINITE = 1e3
+"""What stands for infinity where outputs are compared, as numbers that can be added must."""
 
 
 def noise(
@@ -72,12 +74,14 @@ def fingerprint(array: NDArray[Any], name: str) -> dict[str, Any]:
     """A few numbers that any change of `array` beyond rounding changes.
 
     Shape, the first and last values, mean, standard deviation, and a projection on a direction
-    seeded by `name`, scaled so that independent errors of size e change it by about e.
+    seeded by `name`, scaled so that independent errors of size e change it by about e. Infinite
+    values count as `INFINITE`, with their signs.
     """
     flat = np.asarray(array, dtype=np.float64).reshape(-1)
-    if not np.isfinite(flat).all():
-        wrong = np.count_nonzero(~np.isfinite(flat))
-        raise ValueError(f"{name}: {wrong} of {flat.size} values are not finite: compare nothing")
+    if np.isnan(flat).any():
+        wrong = np.count_nonzero(np.isnan(flat))
+        raise ValueError(f"{name}: {wrong} of {flat.size} values are no numbers: compare nothing")
+    flat = np.where(np.isinf(flat), np.sign(flat) * INFINITE, flat)
     direction = noise(name, flat.shape).astype(np.float64)
     size = max(flat.size, 1)
     return {

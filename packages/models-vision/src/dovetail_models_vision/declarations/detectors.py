@@ -6,6 +6,14 @@ from dovetail_models_vision.declarations.family import family
 
 DETECTORS = (
     family(
+        "deformable_detr",
+        "DeformableDetr",
+        ("Model", "ForObjectDetection"),
+        auto={"AutoModelForImage": "DeformableDetrModel"},
+        image_processor="DeformableDetrImageProcessor",
+        aliases={"DeformableDetrFeatureExtractor": "image_processing:DeformableDetrImageProcessor"},
+    ),
+    family(
         "detr",
         "Detr",
         ("Model", "ForObjectDetection"),

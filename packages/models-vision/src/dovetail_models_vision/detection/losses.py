@@ -20,6 +20,7 @@ from dovetail_models_vision.detection.matching import (
     Matcher,
     Matches,
     Targets,
+    focal_cost,
     matched,
     query_index,
 )
@@ -189,6 +190,25 @@ def detr_criterion(config: Any, masks: bool = False) -> Criterion:
             "loss_giou": config.giou_loss_coefficient,
             "loss_mask": config.mask_loss_coefficient,
             "loss_dice": config.dice_loss_coefficient,
+        },
+        auxiliary_terms=terms,
+    )
+
+
+def deformable_criterion(config: Any) -> Criterion:
+    """The loss of Deformable DETR by its config."""
+    terms: list[Term] = [
+        partial(focal_term, alpha=config.focal_alpha),
+        box_term,
+        cardinality_term,
+    ]
+    return Criterion(
+        Matcher(config.class_cost, config.bbox_cost, config.giou_cost, focal_cost),
+        terms,
+        {
+            "loss_ce": 1,
+            "loss_bbox": config.bbox_loss_coefficient,
+            "loss_giou": config.giou_loss_coefficient,
         },
         auxiliary_terms=terms,
     )

@@ -70,6 +70,57 @@ class DetrSegmentationOutput(ModelOutput):
     encoder_attentions: Tensors | None = None
 
 
+@dataclass
+class DeformableDetrDecoderOutput(BaseModelOutputWithCrossAttentions):
+    """Of a decoder that refines reference points: (B, layers, Q, 2 or 4) after each layer, as are
+    states (B, layers, Q, D)."""
+
+    intermediate_hidden_states: Tensor | None = None
+    intermediate_reference_points: Tensor | None = None
+
+
+@dataclass
+class DeformableDetrModelOutput(ModelOutput):
+    """Of a body; `enc_outputs_class` (B, S, classes) and `enc_outputs_coord_logits` (B, S, 4) are
+    what the first of two stages proposes."""
+
+    init_reference_points: Tensor | None = None
+    last_hidden_state: Tensor | None = None
+    intermediate_hidden_states: Tensor | None = None
+    intermediate_reference_points: Tensor | None = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+    enc_outputs_class: Tensor | None = None
+    enc_outputs_coord_logits: Tensor | None = None
+
+
+@dataclass
+class DeformableDetrObjectDetectionOutput(ModelOutput):
+    """Of a detector, with what its body returns."""
+
+    loss: Tensor | None = None
+    loss_dict: dict[str, Any] | None = None
+    logits: Tensor | None = None
+    pred_boxes: Tensor | None = None
+    auxiliary_outputs: list[dict[str, Tensor]] | None = None
+    init_reference_points: Tensor | None = None
+    last_hidden_state: Tensor | None = None
+    intermediate_hidden_states: Tensor | None = None
+    intermediate_reference_points: Tensor | None = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+    enc_outputs_class: Tensor | None = None
+    enc_outputs_coord_logits: Tensor | None = None
+
+
 Output = TypeVar("Output", bound=ModelOutput)
 
 
