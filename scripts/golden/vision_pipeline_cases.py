@@ -125,6 +125,33 @@ def detected() -> Checkpoint:
     return case
 
 
+def segmented() -> Checkpoint:
+    """Surfaces."""
+    segformer = seeing(
+        "surfaces",
+        "SegformerForSemanticSegmentation",
+        "SegformerConfig",
+        "image-segmentation",
+        "SegformerImageProcessor",
+        num_encoder_blocks=2,
+        depths=[1, 1],
+        sr_ratios=[2, 1],
+        hidden_sizes=[16, 24],
+        patch_sizes=[7, 3],
+        strides=[4, 2],
+        num_attention_heads=[2, 2],
+        mlp_ratios=[2, 2],
+        decoder_hidden_size=16,
+        **labels("sky", "sea", "sand", "rock"),
+    )
+    segformer.image_processor["size"] = {"height": 32, "width": 32}
+    segformer.recipes = {"classifier.weight": (0.0, 1.0)}
+    segformer.run("one", SCENE)
+    segformer.run("list", [SCENE, STREET], subtask="semantic")
+    segformer.run("batch", [SCENE, STREET], batch_size=2)
+    return segformer
+
+
 def counted() -> Checkpoint:
     """Surfaces and things at once."""
     case = seeing(
@@ -154,7 +181,7 @@ def counted() -> Checkpoint:
     return case
 
 
-def described() -> Checkpoint:
+def described() -> list[Checkpoint]:
     """Labels of the caller's choice."""
     text = {**TINY, "max_position_embeddings": 24}
     del text["image_size"], text["patch_size"]
@@ -174,12 +201,24 @@ def described() -> Checkpoint:
     clip.recipes = {"logit_scale": (1.0, 0.0)}
     clip.tokenizer = "gpt2-padded"
     clip.tokenizer_options = {"model_max_length": 24, "pad_token": "<|endoftext|>"}
-    clip.run("one", CAT, candidate_labels=topics)
-    clip.run("list", [CAT, DOG], candidate_labels=topics)
-    clip.run("batch", [CAT, DOG, BIRD], candidate_labels=topics, batch_size=2)
-    clip.run("template", CAT, candidate_labels=topics, hypothesis_template="{} is good")
-    clip.run("single", CAT, candidate_labels=["hello"])
-    return clip
+    siglip = seeing(
+        "pictures-or-texts",
+        "SiglipModel",
+        "SiglipConfig",
+        task,
+        "SiglipImageProcessor",
+        vision_config=TINY,
+        text_config={**text, "vocab_size": 100},
+    )
+    siglip.recipes = {"logit_(scale|bias)": (1.0, 0.0)}
+    siglip.tokenizer, siglip.tokenizer_options = "t5-short", {"model_max_length": 24}
+    for case in (clip, siglip):
+        case.run("one", CAT, candidate_labels=topics)
+        case.run("list", [CAT, DOG], candidate_labels=topics)
+        case.run("batch", [CAT, DOG, BIRD], candidate_labels=topics, batch_size=2)
+        case.run("template", CAT, candidate_labels=topics, hypothesis_template="{} is good")
+        case.run("single", CAT, candidate_labels=["hello"])
+    return [clip, siglip]
 
 
-CHECKPOINTS = [*classified(), features(), described(), detected(), counted()]
+CHECKPOINTS = [*classified(), features(), *described(), detected(), segmented(), counted()]

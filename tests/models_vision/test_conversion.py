@@ -55,6 +55,13 @@ SAM = {
     },
     "mask_decoder_config": {"hidden_size": 32, "mlp_dim": 41, "iou_head_hidden_dim": 20},
 }
+SEGFORMER = {
+    "depths": [1, 2, 1, 1],
+    "hidden_sizes": [8, 16, 40, 64],
+    "mlp_ratios": [2, 3, 2, 2],
+    "decoder_hidden_size": 12,
+    "num_labels": 7,
+}
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "detr/facebook": ("DetrForObjectDetection", DETR, {}),
     "detr/facebook-panoptic": (
@@ -63,6 +70,8 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {},
     ),
     "sam/facebook": ("SamModel", SAM, {}),
+    "segformer/nvidia": ("SegformerForSemanticSegmentation", SEGFORMER, {}),
+    "segformer/nvidia-mit": ("SegformerForImageClassification", SEGFORMER, {}),
     "deformable_detr/sensetime": ("DeformableDetrForObjectDetection", DEFORMABLE, {}),
 }
 

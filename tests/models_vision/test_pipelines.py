@@ -67,6 +67,7 @@ def as_base64(picture: Image.Image) -> str:
         ("pictures-features", "image-feature-extraction"),
         ("boxes", "object-detection"),
         ("things", "image-segmentation"),
+        ("surfaces", "image-segmentation"),
         ("pictures-and-texts", "zero-shot-image-classification"),
     ],
 )

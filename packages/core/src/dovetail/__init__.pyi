@@ -593,6 +593,8 @@ from dovetail_models_vision.dinov2.modeling import Dinov2Model as Dinov2Model
 from dovetail_models_vision.dinov2.modeling import Dinov2PreTrainedModel as Dinov2PreTrainedModel
 from dovetail_models_vision.dpt.image_processing import DPTImageProcessor as DPTFeatureExtractor
 from dovetail_models_vision.dpt.image_processing import DPTImageProcessor as DPTImageProcessor
+from dovetail_models_vision.idefics2.image_processing import Idefics2ImageProcessor as Idefics2ImageProcessor
+from dovetail_models_vision.idefics3.image_processing import Idefics3ImageProcessor as Idefics3ImageProcessor
 from dovetail_models_vision.layoutlm.configuration import LayoutLMConfig as LayoutLMConfig
 from dovetail_models_vision.layoutlm.modeling import LayoutLMForMaskedLM as LayoutLMForMaskedLM
 from dovetail_models_vision.layoutlm.modeling import LayoutLMForQuestionAnswering as LayoutLMForQuestionAnswering
@@ -610,6 +612,7 @@ from dovetail_models_vision.pipelines.image_segmentation import ImageSegmentatio
 from dovetail_models_vision.pipelines.mask_generation import MaskGenerationPipeline as MaskGenerationPipeline
 from dovetail_models_vision.pipelines.object_detection import ObjectDetectionPipeline as ObjectDetectionPipeline
 from dovetail_models_vision.pipelines.zero_shot_image_classification import ZeroShotImageClassificationPipeline as ZeroShotImageClassificationPipeline
+from dovetail_models_vision.pixtral.image_processing import PixtralImageProcessor as PixtralImageProcessor
 from dovetail_models_vision.resnet.configuration import ResNetConfig as ResNetConfig
 from dovetail_models_vision.resnet.modeling import ResNetBackbone as ResNetBackbone
 from dovetail_models_vision.resnet.modeling import ResNetForImageClassification as ResNetForImageClassification
@@ -634,7 +637,19 @@ from dovetail_models_vision.segformer.modeling import SegformerForImageClassific
 from dovetail_models_vision.segformer.modeling import SegformerForSemanticSegmentation as SegformerForSemanticSegmentation
 from dovetail_models_vision.segformer.modeling import SegformerModel as SegformerModel
 from dovetail_models_vision.segformer.modeling import SegformerPreTrainedModel as SegformerPreTrainedModel
+from dovetail_models_vision.siglip.configuration import SiglipConfig as SiglipConfig
+from dovetail_models_vision.siglip.configuration import SiglipTextConfig as SiglipTextConfig
+from dovetail_models_vision.siglip.configuration import SiglipVisionConfig as SiglipVisionConfig
 from dovetail_models_vision.siglip.image_processing import SiglipImageProcessor as SiglipImageProcessor
+from dovetail_models_vision.siglip.image_processing import SiglipImageProcessor as SiglipImageProcessorFast
+from dovetail_models_vision.siglip.modeling import SiglipForImageClassification as SiglipForImageClassification
+from dovetail_models_vision.siglip.modeling import SiglipModel as SiglipModel
+from dovetail_models_vision.siglip.modeling import SiglipPreTrainedModel as SiglipPreTrainedModel
+from dovetail_models_vision.siglip.processing import SiglipProcessor as SiglipProcessor
+from dovetail_models_vision.siglip.text import SiglipTextModel as SiglipTextModel
+from dovetail_models_vision.siglip.tokenization import SiglipTokenizer as SiglipTokenizer
+from dovetail_models_vision.siglip.tokenization import SiglipTokenizer as SiglipTokenizerFast
+from dovetail_models_vision.siglip.vision import SiglipVisionModel as SiglipVisionModel
 from dovetail_models_vision.swin.configuration import SwinConfig as SwinConfig
 from dovetail_models_vision.swin.modeling import SwinBackbone as SwinBackbone
 from dovetail_models_vision.swin.modeling import SwinForImageClassification as SwinForImageClassification
@@ -655,6 +670,15 @@ from dovetail_models_vision.vit.modeling import ViTForImageClassification as ViT
 from dovetail_models_vision.vit.modeling import ViTForMaskedImageModeling as ViTForMaskedImageModeling
 from dovetail_models_vision.vit.modeling import ViTModel as ViTModel
 from dovetail_models_vision.vit.modeling import ViTPreTrainedModel as ViTPreTrainedModel
+
+# dovetail-quantizers
+
+from dovetail_quantizers.native.configuration import HalfConfig as HalfConfig
+from dovetail_quantizers.native.configuration import Int4Config as Int4Config
+from dovetail_quantizers.native.configuration import Int8Config as Int8Config
+from dovetail_quantizers.native.quantizers import HalfQuantizer as HalfQuantizer
+from dovetail_quantizers.native.quantizers import Int4Quantizer as Int4Quantizer
+from dovetail_quantizers.native.quantizers import Int8Quantizer as Int8Quantizer
 
 __all__ = [
     "AddedToken",

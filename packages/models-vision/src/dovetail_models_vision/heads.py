@@ -134,6 +134,32 @@ class ForMaskedImageModeling(TaskHead):
         return self.output_class(loss=loss, reconstruction=painted, **recorded)
 
 
+def semantic_loss(logits: Tensor, labels: Tensor, num_labels: int, ignored: int) -> Tensor:
+    """Cross-entropy of `logits` (B, labels, h, w), resampled to the pixels of `labels` (B, H, W);
+    those that are `ignored` do not count. With one label it is of that being there or not.
+
+    Raises:
+        ValueError: `labels` are no maps for this batch, or of classes that the model lacks.
+    """
+    if labels.dim() != 3 or len(labels) != len(logits):
+        raise ValueError(
+            f"labels have the shape {tuple(labels.shape)}: give ({len(logits)}, height, width), "
+            "the class of each pixel."
+        )
+    counts = labels != ignored
+    unknown = labels[counts & ((labels < 0) | (labels >= max(num_labels, 2)))]
+    if len(unknown):
+        raise ValueError(
+            f"labels hold the class {int(unknown[0])}, but config.num_labels={num_labels}: classes "
+            f"are from 0, and {ignored} is for pixels that do not count."
+        )
+    logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=False)
+    if num_labels > 1:
+        return F.cross_entropy(logits, labels, ignore_index=ignored)
+    loss = F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits), reduction="none")
+    return (loss * counts).mean()
+
+
 def classifier(width: int, num_labels: int) -> nn.Module:
     """A linear layer over `width` features; without labels, the features themselves."""
     return Linear(width, num_labels) if num_labels else nn.Identity()

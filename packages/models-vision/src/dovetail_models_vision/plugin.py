@@ -16,13 +16,13 @@ from dovetail_models_vision.declarations.family import PACKAGE
 from dovetail_models_vision.declarations.image_text import IMAGE_TEXT
 from dovetail_models_vision.declarations.language import LANGUAGE
 from dovetail_models_vision.declarations.pipelines import PIPELINES
+from dovetail_models_vision.declarations.segmenters import SEGMENTERS
 
 PROCESSORS = {
     "blip": ("Blip", False),
     "dpt": ("DPT", True),
     "owlvit": ("OwlViT", True),
     "rt_detr": ("RTDetr", False),
-    "segformer": ("Segformer", True),
     "siglip": ("Siglip", False),
     "videomae": ("VideoMAE", True),
     "vilt": ("Vilt", True),
@@ -34,7 +34,7 @@ called feature extractors."""
 @hookimpl
 def dovetail_models() -> list[ModelDeclaration]:
     """The architectures of this distribution."""
-    return [*BACKBONES, *DETECTORS, *IMAGE_TEXT, *LANGUAGE]
+    return [*BACKBONES, *DETECTORS, *IMAGE_TEXT, *LANGUAGE, *SEGMENTERS]
 
 
 @hookimpl

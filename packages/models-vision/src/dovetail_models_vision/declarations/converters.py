@@ -16,4 +16,6 @@ CONVERTERS = (
     layout("detr", "facebook", "DETECTOR", "detr-r50*.pth: boxes, with a torchvision ResNet"),
     layout("detr", "facebook-panoptic", "SEGMENTER", "detr-r50-panoptic*.pth: boxes and masks"),
     layout("sam", "facebook", "FACEBOOK", "sam_vit_*.pth: all three parts"),
+    layout("segformer", "nvidia", "SEGMENTER", "segformer.b*.pth: encoder and head"),
+    layout("segformer", "nvidia-mit", "CLASSIFIER", "mit_b*.pth: encoder and classifier"),
 )

@@ -1,0 +1,17 @@
+"""A value for each pixel: segmentation, depth, super-resolution."""
+
+from __future__ import annotations
+
+from dovetail_models_vision.declarations.family import family
+
+SEGMENTERS = (
+    family(
+        "segformer",
+        "Segformer",
+        ("Model", "ForImageClassification", "ForSemanticSegmentation"),
+        auto={"AutoModelForImage": "SegformerModel"},
+        models=("PreTrainedModel", "DecodeHead"),
+        image_processor="SegformerImageProcessor",
+        aliases={"SegformerFeatureExtractor": "image_processing:SegformerImageProcessor"},
+    ),
+)
