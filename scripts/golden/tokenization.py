@@ -75,6 +75,7 @@ def produce() -> int:
     make_vocabularies(FOLDER)
     for name, build in TOKENIZERS.items():
         write(f"{name}.json", record(build()))
+    write("siglip.json", record_slow(transformers.SiglipTokenizer(path("unigram.model"))))
     write("texts.json", list(TEXTS))
     write("tiktoken.json", ranks())
     write("sentencepiece.json", pieces())
@@ -208,6 +209,39 @@ def record(tokenizer: Any) -> dict[str, Any]:
     if getattr(tokenizer, "add_prefix_space", True) or not needs_prefix:
         result["words"] = dict(tokenizer(words, is_split_into_words=True, padding=True))
     result["new"] = new_tokens(tokenizer)
+    return result
+
+
+CANONICAL = (
+    "Hello, World! </s> foo-bar",
+    "</s>, hi",
+    "  [ x",
+    "...</S> <UNK>!? Up",
+    "ends</s>",
+    "</s></s> ",
+    "it's <user> ok",
+)
+"""Texts that show what a tokenizer does which drops case and punctuation."""
+
+
+def record_slow(tokenizer: Any) -> dict[str, Any]:
+    """What a tokenizer that knows no offsets makes of texts, pairs and cut texts."""
+    result: dict[str, Any] = {
+        "special": tokenizer.special_tokens_map,
+        "lengths": [len(tokenizer), tokenizer.vocab_size],
+    }
+    for text in (*TEXTS, *CANONICAL):
+        ids = tokenizer(text)["input_ids"]
+        result[f"text {text!r}"] = [
+            text,
+            ids,
+            tokenizer(text, add_special_tokens=False)["input_ids"],
+            tokenizer.decode(ids),
+            tokenizer.decode(ids, skip_special_tokens=True),
+        ]
+    pairs = {"text": list(TEXTS[2:9]), "text_pair": list(TEXTS[5:12])}
+    result["pairs"] = dict(tokenizer(**pairs, padding=True))
+    result["cut"] = dict(tokenizer(**pairs, padding="max_length", truncation=True, max_length=16))
     return result
 
 

@@ -23,7 +23,6 @@ PROCESSORS = {
     "dpt": ("DPT", True),
     "owlvit": ("OwlViT", True),
     "rt_detr": ("RTDetr", False),
-    "siglip": ("Siglip", False),
     "videomae": ("VideoMAE", True),
     "vilt": ("Vilt", True),
 }

@@ -196,12 +196,8 @@ class VocabularyMixin(SpecialTokensMixin):
     ) -> list[str]:
         """The texts of several sequences of ids."""
         rows = [[row] if isinstance(row, int) else row for row in map(_plain, _plain(sequences))]
-        backend = self._backend.tokenizer
         try:
-            if len(rows) == 1:  # no threads to start
-                texts = [backend.decode(rows[0], skip_special_tokens=skip_special_tokens)]
-            else:
-                texts = backend.decode_batch(rows, skip_special_tokens=skip_special_tokens)
+            texts = self._decode_rows(rows, skip_special_tokens)
         except (OverflowError, TypeError) as failure:
             raise TokenizerError(
                 f"These ids cannot be decoded: {failure}. Ids are whole numbers from 0 to "
@@ -214,6 +210,13 @@ class VocabularyMixin(SpecialTokensMixin):
             if clean_up_tokenization_spaces
             else texts
         )
+
+    def _decode_rows(self, rows: list[list[int]], skip_special_tokens: bool) -> list[str]:
+        """The texts of `rows` of ids, as the vocabulary's pieces spell them."""
+        backend = self._backend.tokenizer
+        if len(rows) == 1:  # no threads to start
+            return [backend.decode(rows[0], skip_special_tokens=skip_special_tokens)]
+        return backend.decode_batch(rows, skip_special_tokens=skip_special_tokens)
 
     @staticmethod
     def clean_up_tokenization(out_string: str) -> str:

@@ -1,7 +1,7 @@
 """CLIP: texts and images embedded where those that belong together are near each other (arXiv
 2103.00020).
 
-B batch, T tokens, C channels, H height, W width, D width.
+B batch, C channels, H height, W width, D width.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dovetail.layers.projections import Linear
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import ModelOutput
-from dovetail.recording import task_head
 from dovetail_models_vision.clip.configuration import CLIPConfig
-from dovetail_models_vision.clip.layers import TwoTowers, contrastive_loss, fresh
-from dovetail_models_vision.clip.outputs import CLIPOutput
+from dovetail_models_vision.clip.layers import TwoTowers, fresh
+from dovetail_models_vision.clip.pairs import TextImagePairs
 from dovetail_models_vision.clip.text import CLIPTextTransformer
 from dovetail_models_vision.clip.vision import CLIPVisionTransformer
 from dovetail_models_vision.heads import ForImageClassification, classifier
@@ -35,7 +33,7 @@ class CLIPPreTrainedModel(TwoTowers):
     ]
 
 
-class CLIPModel(CLIPPreTrainedModel):
+class CLIPModel(TextImagePairs, CLIPPreTrainedModel):
     """Both halves, their projections, and a learned scale of similarities."""
 
     def __init__(self, config: CLIPConfig) -> None:
@@ -57,59 +55,11 @@ class CLIPModel(CLIPPreTrainedModel):
         if module is self:
             self.logit_scale.data.fill_(self.config.logit_scale_init_value)
 
-    def get_text_features(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> Tensor:
-        """Embeddings (B, projection) of texts (B, T), not yet of unit length."""
-        outputs = self.text_model(input_ids, attention_mask, position_ids, return_dict=True)
-        return self.text_projection(outputs.pooler_output)
+    def project_text(self, pooled: Tensor) -> Tensor:
+        return self.text_projection(pooled)
 
-    def get_image_features(
-        self,
-        pixel_values: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        interpolate_pos_encoding: bool = False,
-        return_dict: bool | None = None,
-    ) -> Tensor:
-        """Embeddings (B, projection) of images (B, C, H, W), not yet of unit length."""
-        outputs = self.vision_model(pixel_values, interpolate_pos_encoding, return_dict=True)
-        return self.visual_projection(outputs.pooler_output)
-
-    @task_head
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        pixel_values: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        return_loss: bool | None = None,
-        interpolate_pos_encoding: bool = False,
-        **kwargs: Any,
-    ) -> CLIPOutput:
-        """Similarities of texts (B, T) and images (B, C, H, W), and with `return_loss` how far text
-        and image of one row are from preferring each other."""
-        switches = self.recorded_by_default(kwargs) | {"return_dict": True}
-        texts = self.text_model(input_ids, attention_mask, position_ids, **switches)
-        images = self.vision_model(pixel_values, interpolate_pos_encoding, **switches)
-        image_embeds = F.normalize(self.visual_projection(images.pooler_output), dim=-1)
-        text_embeds = F.normalize(self.text_projection(texts.pooler_output), dim=-1)
-        similarity = text_embeds @ image_embeds.t() * self.logit_scale.exp()
-        return CLIPOutput(
-            loss=contrastive_loss(similarity) if return_loss else None,
-            logits_per_image=similarity.t(),
-            logits_per_text=similarity,
-            text_embeds=text_embeds,
-            image_embeds=image_embeds,
-            text_model_output=texts,
-            vision_model_output=images,
-        )
+    def project_image(self, pooled: Tensor) -> Tensor:
+        return self.visual_projection(pooled)
 
 
 class CLIPForImageClassification(ForImageClassification, CLIPPreTrainedModel):

@@ -33,4 +33,15 @@ IMAGE_TEXT = (
         },
         tokenizer="LayoutLMTokenizer",
     ),
+    family(
+        "siglip",
+        "Siglip",
+        ("Model", "ForImageClassification"),
+        auto={"AutoModelForZeroShotImageClassification": "SiglipModel"},
+        tokenizer="SiglipTokenizer",
+        image_processor="SiglipImageProcessor",
+        processor="SiglipProcessor",
+    ),
+    tower("siglip_text_model", "siglip.text:SiglipText"),
+    tower("siglip_vision_model", "siglip.vision:SiglipVision", ("AutoModel", "AutoModelForImage")),
 )
