@@ -125,6 +125,33 @@ def detected() -> Checkpoint:
     return case
 
 
+def segmented() -> Checkpoint:
+    """Surfaces."""
+    segformer = seeing(
+        "surfaces",
+        "SegformerForSemanticSegmentation",
+        "SegformerConfig",
+        "image-segmentation",
+        "SegformerImageProcessor",
+        num_encoder_blocks=2,
+        depths=[1, 1],
+        sr_ratios=[2, 1],
+        hidden_sizes=[16, 24],
+        patch_sizes=[7, 3],
+        strides=[4, 2],
+        num_attention_heads=[2, 2],
+        mlp_ratios=[2, 2],
+        decoder_hidden_size=16,
+        **labels("sky", "sea", "sand", "rock"),
+    )
+    segformer.image_processor["size"] = {"height": 32, "width": 32}
+    segformer.recipes = {"classifier.weight": (0.0, 1.0)}
+    segformer.run("one", SCENE)
+    segformer.run("list", [SCENE, STREET], subtask="semantic")
+    segformer.run("batch", [SCENE, STREET], batch_size=2)
+    return segformer
+
+
 def counted() -> Checkpoint:
     """Surfaces and things at once."""
     case = seeing(
@@ -194,4 +221,4 @@ def described() -> list[Checkpoint]:
     return [clip, siglip]
 
 
-CHECKPOINTS = [*classified(), features(), *described(), detected(), counted()]
+CHECKPOINTS = [*classified(), features(), *described(), detected(), segmented(), counted()]
