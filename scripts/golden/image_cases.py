@@ -70,7 +70,20 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     ],
     "DeformableDetrImageProcessor": [{"size": {"shortest_edge": 50, "longest_edge": 70}}],
     "RTDetrImageProcessor": [{"size": {"height": 64, "width": 64}}],
+    "Idefics2ImageProcessor": [
+        {"size": {"shortest_edge": 38, "longest_edge": 70}},
+        {"size": {"shortest_edge": 20, "longest_edge": 50}, "do_image_splitting": True},
+        {"size": {"height": 30, "width": 40}, "do_pad": False},
+    ],
+    "Idefics3ImageProcessor": [
+        {"size": {"longest_edge": 64}, "max_image_size": {"longest_edge": 24}},
+        {"max_image_size": {"longest_edge": 40}, "do_image_splitting": False},
+        {"max_image_size": {"longest_edge": 90}, "do_resize": False},
+    ],
+    "PixtralImageProcessor": [{}, {"size": {"longest_edge": 64}, "patch_size": 8}],
 }
+GROUPED = ("Idefics2ImageProcessor", "Idefics3ImageProcessor", "PixtralImageProcessor")
+"""Processors that take a list of pictures for each text."""
 ANNOTATED = ("DetrImageProcessor", "DeformableDetrImageProcessor", "RTDetrImageProcessor")
 
 
@@ -80,7 +93,10 @@ def cases() -> list[dict[str, Any]]:
     for name, choices in SETTINGS.items():
         for settings in choices:
             common = {"class": name, "settings": settings}
-            pictures = [[one] for one in EACH if one != "array" or settings.get("resample") != 4]
+            unread = name == "Idefics3ImageProcessor" or settings.get("resample") == 4
+            pictures = [[one] for one in EACH if one != "array" or not unread]
+            if name in GROUPED and settings.get("do_pad", True):
+                pictures += [["wide", "tall"], [["wide", "large"], ["tall"]]]
             if name in (*ANNOTATED, "ViltImageProcessor"):
                 pictures.append(["wide", "tall"])
             listed += [{**common, "pictures": few, "annotated": False} for few in pictures]
@@ -146,9 +162,13 @@ def call_after(processor: Any, case: dict[str, Any]) -> Any:
     return getattr(processor, f"post_process_{case['method']}")(outputs(case), **arguments)
 
 
+def _pictures(names: Any) -> Any:
+    return PICTURES[names]() if isinstance(names, str) else [_pictures(each) for each in names]
+
+
 def call(processor: Any, case: dict[str, Any]) -> Any:
     """The processor's answer to a case."""
-    images = [PICTURES[name]() for name in case["pictures"]]
+    images = _pictures(case["pictures"])
     if not case["annotated"]:
         return processor(images, return_tensors="np")
     annotations = [detection_annotation(number) for number, _ in enumerate(images)]

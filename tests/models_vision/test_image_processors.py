@@ -20,7 +20,10 @@ from dovetail_models_vision.convnext.image_processing import ConvNextImageProces
 from dovetail_models_vision.deformable_detr.image_processing import DeformableDetrImageProcessor
 from dovetail_models_vision.detr.image_processing import DetrImageProcessor
 from dovetail_models_vision.dpt.image_processing import DPTImageProcessor
+from dovetail_models_vision.idefics2.image_processing import Idefics2ImageProcessor
+from dovetail_models_vision.idefics3.image_processing import Idefics3ImageProcessor
 from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor
+from dovetail_models_vision.pixtral.image_processing import PixtralImageProcessor
 from dovetail_models_vision.rt_detr.image_processing import RTDetrImageProcessor
 from dovetail_models_vision.segformer.image_processing import SegformerImageProcessor
 from dovetail_models_vision.siglip.image_processing import SiglipImageProcessor
@@ -39,7 +42,10 @@ CLASSES: dict[str, Any] = {
         DeformableDetrImageProcessor,
         DetrImageProcessor,
         DPTImageProcessor,
+        Idefics2ImageProcessor,
+        Idefics3ImageProcessor,
         OwlViTImageProcessor,
+        PixtralImageProcessor,
         RTDetrImageProcessor,
         SegformerImageProcessor,
         SiglipImageProcessor,
@@ -84,7 +90,7 @@ def shade_of(processor: Any) -> float:
 def identify(case: dict[str, Any]) -> str:
     if "method" in case:
         return f"{case['class']}-{case['method']}-{case['sized']}"
-    return f"{case['class']}-{'-'.join(case['pictures'])}"
+    return f"{case['class']}-{'-'.join(map(str, case['pictures']))}"
 
 
 def test_every_recorded_case_is_described():
@@ -251,3 +257,62 @@ def test_target_sizes_are_as_many_as_images():
     made = outputs(AFTER[0])
     with pytest.raises(ProcessorError, match="3 sizes for 2 images"):
         DetrImageProcessor().post_process_object_detection(made, target_sizes=[(1, 1)] * 3)
+
+
+SEVERAL = ("Idefics2ImageProcessor", "Idefics3ImageProcessor", "PixtralImageProcessor")
+
+
+@pytest.mark.parametrize("use_fast", [False, True])
+@pytest.mark.parametrize("name", SEVERAL)
+def test_pictures_stay_with_their_texts(name: str, use_fast: bool):
+    processor = CLASSES[name](size={"longest_edge": 40}, use_fast=use_fast)
+    processor.max_image_size = {"longest_edge": 20}
+    texts = [[picture(20, 30), picture(30, 20)], [], [picture(8, 9)]]
+    made = processor(texts, return_tensors="pt")["pixel_values"]
+    alone = processor([texts[2]], return_tensors="pt")["pixel_values"]
+    assert len(made) == 3
+    if name == "PixtralImageProcessor":
+        assert [len(group) for group in made] == [2, 0, 1]
+        assert torch.equal(made[2][0], alone[0][0])
+        return
+    assert not made[1].any()
+    assert torch.equal(made[2][: alone.shape[1], :, : alone.shape[3], : alone.shape[4]], alone[0])
+    plain = processor(texts, do_pad=False)["pixel_values"]
+    assert [len(group) > 0 for group in plain] == [True, False, True]
+    with pytest.raises(ProcessorError, match="'pixel_values' cannot become one tensor"):
+        processor(texts, do_pad=False, return_tensors="pt")
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([], "the list is empty"),
+        ([[], []], "no text has any"),
+        ([[picture(8, 8)], picture(8, 8)], "some items are lists"),
+        ([["picture.jpg"]], "a str is no image"),
+    ],
+)
+def test_texts_without_pictures_are_refused(images: Any, message: str):
+    with pytest.raises(ProcessorError, match=message):
+        Idefics2ImageProcessor()(images)
+
+
+def test_what_is_transparent_is_white():
+    image = picture(20, 20).convert("RGBA")
+    image.putalpha(0)
+    made = Idefics3ImageProcessor(do_image_splitting=False, max_image_size=8)(image)
+    assert np.all(made["pixel_values"][0][0] == 1.0)
+
+
+def test_rows_and_columns_of_tiles():
+    processor = Idefics3ImageProcessor(size={"longest_edge": 64}, max_image_size=24)
+    made = processor([[picture(30, 20), picture(100, 31)]], return_row_col_info=True)
+    assert (made["rows"], made["cols"]) == ([[3, 3]], [[2, 1]])
+    assert len(made["pixel_values"][0]) == 3 * 2 + 1 + 3 * 1 + 1
+    whole = processor(picture(9, 9), return_row_col_info=True, do_image_splitting=False)
+    assert (whole["rows"], whole["cols"]) == ([[0]], [[0]])
+
+
+def test_pixtral_needs_an_edge_it_knows():
+    with pytest.raises(ProcessorError, match="PixtralImageProcessor needs 'longest_edge'"):
+        PixtralImageProcessor(size={"shortest_edge": 32})

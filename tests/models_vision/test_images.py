@@ -259,12 +259,24 @@ def test_edges_after_a_resize():
 
 
 @pytest.mark.parametrize("resample", list(PILImageResampling), ids=lambda r: r.name)
-@pytest.mark.parametrize("size", [(20, 30), (80, 30), (25, 90), (90, 90), (40, 50)])
+@pytest.mark.parametrize(
+    "size", [(20, 30), (20, 40), (30, 25), (80, 30), (25, 90), (90, 90), (40, 50)]
+)
 def test_torch_resamples_as_pil_does(resample: PILImageResampling, size: tuple[int, int]):
-    image = exact.from_input(picture(40, 50))
-    ours = fast.resize(fast.from_input(image), size, resample).numpy().astype(int)
+    noise = np.random.default_rng(0).integers(0, 2, (3, 40, 50)) * 255
+    image = noise.astype(np.uint8)
+    ours = fast.resize(torch.from_numpy(image), size, resample).numpy().astype(int)
     difference = np.abs(ours - exact.resize(image, size, resample))
     assert difference.max() <= (0 if resample is PILImageResampling.NEAREST else 1)
+
+
+def test_torch_resamples_what_is_no_picture():
+    image = exact.from_input(picture(40, 50))
+    ours = fast.resize(
+        torch.from_numpy(image).repeat(2, 1, 1), (25, 90), PILImageResampling.LANCZOS
+    )
+    expected = exact.resize(image, (25, 90), PILImageResampling.LANCZOS).astype(int)
+    assert np.abs(ours[3:].numpy() - expected).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(10, 10), (40, 40), (10, 40), (21, 5)])

@@ -544,6 +544,10 @@ from dovetail_models_text.t5.tokenization import T5Tokenizer as T5TokenizerFast
 
 # dovetail-models-vision
 
+from dovetail_models_text.llama.tokenization import LlamaTokenizer as LlamaTokenizer
+from dovetail_models_text.llama.tokenization import LlamaTokenizer as LlamaTokenizerFast
+from dovetail_models_text.qwen2.tokenization import Qwen2Tokenizer as Qwen2Tokenizer
+from dovetail_models_text.qwen2.tokenization import Qwen2Tokenizer as Qwen2TokenizerFast
 from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessor
 from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessorFast
 from dovetail_models_vision.blip.image_processing import BlipImageProcessor as BlipImageProcessor
@@ -604,6 +608,10 @@ from dovetail_models_vision.layoutlm.modeling import LayoutLMModel as LayoutLMMo
 from dovetail_models_vision.layoutlm.modeling import LayoutLMPreTrainedModel as LayoutLMPreTrainedModel
 from dovetail_models_vision.layoutlm.tokenization import LayoutLMTokenizer as LayoutLMTokenizer
 from dovetail_models_vision.layoutlm.tokenization import LayoutLMTokenizer as LayoutLMTokenizerFast
+from dovetail_models_vision.llava.configuration import LlavaConfig as LlavaConfig
+from dovetail_models_vision.llava.modeling import LlavaForConditionalGeneration as LlavaForConditionalGeneration
+from dovetail_models_vision.llava.modeling import LlavaPreTrainedModel as LlavaPreTrainedModel
+from dovetail_models_vision.llava.processing import LlavaProcessor as LlavaProcessor
 from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor as OwlViTFeatureExtractor
 from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor as OwlViTImageProcessor
 from dovetail_models_vision.pipelines.image_classification import ImageClassificationPipeline as ImageClassificationPipeline
@@ -613,6 +621,13 @@ from dovetail_models_vision.pipelines.mask_generation import MaskGenerationPipel
 from dovetail_models_vision.pipelines.object_detection import ObjectDetectionPipeline as ObjectDetectionPipeline
 from dovetail_models_vision.pipelines.zero_shot_image_classification import ZeroShotImageClassificationPipeline as ZeroShotImageClassificationPipeline
 from dovetail_models_vision.pixtral.image_processing import PixtralImageProcessor as PixtralImageProcessor
+from dovetail_models_vision.qwen2_vl.configuration import Qwen2VLConfig as Qwen2VLConfig
+from dovetail_models_vision.qwen2_vl.image_processing import Qwen2VLImageProcessor as Qwen2VLImageProcessor
+from dovetail_models_vision.qwen2_vl.image_processing import Qwen2VLImageProcessor as Qwen2VLImageProcessorFast
+from dovetail_models_vision.qwen2_vl.modeling import Qwen2VLForConditionalGeneration as Qwen2VLForConditionalGeneration
+from dovetail_models_vision.qwen2_vl.modeling import Qwen2VLModel as Qwen2VLModel
+from dovetail_models_vision.qwen2_vl.modeling import Qwen2VLPreTrainedModel as Qwen2VLPreTrainedModel
+from dovetail_models_vision.qwen2_vl.processing import Qwen2VLProcessor as Qwen2VLProcessor
 from dovetail_models_vision.resnet.configuration import ResNetConfig as ResNetConfig
 from dovetail_models_vision.resnet.modeling import ResNetBackbone as ResNetBackbone
 from dovetail_models_vision.resnet.modeling import ResNetForImageClassification as ResNetForImageClassification

@@ -21,7 +21,10 @@ from dovetail_models_vision.declarations.segmenters import SEGMENTERS
 PROCESSORS = {
     "blip": ("Blip", False),
     "dpt": ("DPT", True),
+    "idefics2": ("Idefics2", False),
+    "idefics3": ("Idefics3", False),
     "owlvit": ("OwlViT", True),
+    "pixtral": ("Pixtral", False),
     "rt_detr": ("RTDetr", False),
     "videomae": ("VideoMAE", True),
     "vilt": ("Vilt", True),

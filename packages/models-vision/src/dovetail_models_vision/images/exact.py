@@ -45,9 +45,7 @@ def resize(
 ) -> np.ndarray:
     """The image at `size`, as uint8, or as float32 where values were within 0 and 1."""
     scaled = needs_scaling(image)
-    last = np.ascontiguousarray(image.transpose(1, 2, 0))
-    last = last * 255 if scaled else last
-    picture = pil_image(last.astype(np.uint8))
+    picture = pil_image(np.ascontiguousarray(shades(image).transpose(1, 2, 0)))
     resized = np.array(picture.resize(size[::-1], resample=resample, reducing_gap=reducing_gap))
     first = resized.transpose(2, 0, 1) if resized.ndim == 3 else resized[None]
     return rescale(first, 1 / 255) if scaled else first
@@ -62,6 +60,11 @@ def pil_image(array: np.ndarray) -> Image.Image:
             f"An array of shape {array.shape} cannot become a picture: give it 1 to 4 channels."
         )
     return Image.fromarray(array)
+
+
+def shades(image: np.ndarray) -> np.ndarray:
+    """The image as bytes; shares of 1 become 0..255."""
+    return (image * 255 if needs_scaling(image) else image).astype(np.uint8)
 
 
 def needs_scaling(image: np.ndarray) -> bool:

@@ -53,14 +53,24 @@ def resize(
 
     `reducing_gap` trades exactness for speed in PIL; here nothing is to be gained by it.
     """
-    scaled = _needs_scaling(image)
-    shades = (image * 255 if scaled else image).to(torch.uint8)
+    scaled = needs_scaling(image)
+    resized = shades(image)
     if tuple(image.shape[1:]) != size:
-        shades = _resampled(shades, size, resample)
-    return shades.to(torch.float32) / 255 if scaled else shades
+        resized = _resampled(resized, size, resample)
+    return resized.to(torch.float32) / 255 if scaled else resized
 
 
-def _needs_scaling(image: Tensor) -> bool:
+def shades(image: Tensor) -> Tensor:
+    """The image as bytes; shares of 1 become 0..255."""
+    return (image * 255 if needs_scaling(image) else image).to(torch.uint8)
+
+
+def needs_scaling(image: Tensor) -> bool:
+    """Whether the values are shares of 1, which filters of bytes must get as 0..255.
+
+    Raises:
+        ProcessorError: they are neither shares nor bytes.
+    """
     if image.dtype == torch.uint8:
         return False
     low, high = (float(x) for x in torch.aminmax(image.float())) if image.numel() else (0.0, 0.0)
@@ -79,10 +89,13 @@ def _resampled(image: Tensor, size: tuple[int, int], resample: int) -> Tensor:
     if resample == PILImageResampling.NEAREST:
         return nearest(image, size)
     height, width = image.shape[1:]
-    # As PIL: rows, rounded, and then columns, unless columns shrink while rows grow.
-    columns_first = size[0] < height and size[1] > width
+    # As PIL: rows, rounded, and then columns, unless columns lose over twice as many pixels.
+    columns_first = size[0] < height and height - size[0] > 2 * (width - size[1])
     mode = NATIVE.get(PILImageResampling(resample))
-    if mode is not None and image.device.type == "cpu":
+    on_cpu = image.device.type == "cpu"
+    if mode is None and on_cpu and len(image) in (1, 3, 4):  # PIL is fastest there
+        return torch.from_numpy(exact.resize(image.numpy(), size, resample))
+    if mode is not None and on_cpu:
         steps = [(size[0], width), size] if columns_first else [size]
         for step in steps:
             image = F.interpolate(image[None], step, mode=mode, antialias=True)[0]

@@ -103,6 +103,17 @@ def within_size(size: tuple[int, int], height: int, width: int) -> tuple[int, in
     return max(int(size[0] * scale), 1), max(int(size[1] * scale), 1)
 
 
+def within_edge(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """(height, width) of about the same aspect with no edge above `longest`."""
+    height, width = size
+    aspect = width / height
+    if width >= height and width > longest:
+        height, width = int(longest / aspect), longest
+    elif height > width and height > longest:
+        height, width = longest, int(longest * aspect)
+    return max(height, 1), max(width, 1)
+
+
 def get_resize_output_image_size(
     input_image: Any,
     size: int | Sequence[int],
