@@ -348,8 +348,12 @@ class AutoHfQuantizer:
         return saved
 
 
-def as_config(values: QuantizationConfigMixin | Mapping[str, Any]) -> QuantizationConfigMixin:
-    """A quantization config from itself or from its JSON object."""
+def as_config(
+    values: QuantizationConfigMixin | Mapping[str, Any] | str,
+) -> QuantizationConfigMixin:
+    """A quantization config from itself, its JSON object, or the name of its method."""
+    if isinstance(values, str):
+        values = {"quant_method": values}
     if isinstance(values, Mapping):
         return AutoQuantizationConfig.from_dict(values)
     return values

@@ -5,8 +5,26 @@ from __future__ import annotations
 from dovetail import hookimpl
 from dovetail.declarations import QuantizerDeclaration
 
+PACKAGE = "dovetail_quantizers"
+
+
+def method(name: str, folder: str, prefix: str, config: str | None = None) -> QuantizerDeclaration:
+    """A method: its quantizer is ``<prefix>Quantizer``, its config ``<config or prefix>Config``."""
+    return QuantizerDeclaration(
+        name,
+        quantizer=f"{PACKAGE}.{folder}.quantizers:{prefix}Quantizer",
+        config=f"{PACKAGE}.{folder}.configuration:{config or prefix}Config",
+    )
+
+
+METHODS = (
+    method("half", "native", "Half"),
+    method("int4", "native", "Int4"),
+    method("int8", "native", "Int8"),
+)
+
 
 @hookimpl
 def dovetail_quantizers() -> list[QuantizerDeclaration]:
     """The quantization methods of this distribution."""
-    return []
+    return list(METHODS)

@@ -59,8 +59,11 @@ def together(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
 
     Without gradients, weights that lie one after the other in memory are read as one matrix, since
     one product is quicker than several. `dovetail.seating` puts them there when a checkpoint is
-    loaded.
+    loaded. Layers that a quantizer holds together say so by a common ``joint``.
     """
+    joint = vars(layers[0]).get("joint")
+    if joint is not None and joint.layers == [*layers] and joint.serves(x):
+        return joint.parts(x)
     if (
         torch.is_grad_enabled()
         or torch.compiler.is_compiling()
