@@ -20,7 +20,8 @@ FILES = [path for folder in sorted(GOLDEN.glob("models-*")) for path in golden_f
 INVISIBLE = ("key.bias", "k_proj.bias")
 """Adds the same to the scores of all keys, which the softmax takes away again."""
 UNUSED = re.compile(
-    r"Dinov2(ForImageClassification|Backbone)-.*mask_token$"  # no argument hides a patch
+    r"BitBackbone-bit\.norm\."  # a norm of what no map is made of
+    r"|Dinov2(ForImageClassification|Backbone)-.*mask_token$"  # no argument hides a patch
     r"|Detr.*decoder\.layers\.0\.self_attn\.v_proj\.weight$"  # the first layer's values are 0
     r"|DetrForSegmentation-mask_head\.lay[345]\.bias$"  # a norm of single channels removes it
     r"|CLIPForImageClassification-vision_model\.post_layernorm"  # it averages patches

@@ -62,7 +62,15 @@ SEGFORMER = {
     "decoder_hidden_size": 12,
     "num_labels": 7,
 }
+BIT = {
+    "embedding_size": 8,
+    "hidden_sizes": [16, 32],
+    "depths": [2, 1],
+    "num_groups": 4,
+    "num_labels": 7,
+}
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "bit/timm": ("BitForImageClassification", BIT, {"num_groups": 4}),
     "detr/facebook": ("DetrForObjectDetection", DETR, {}),
     "detr/facebook-panoptic": (
         "DetrForSegmentation",

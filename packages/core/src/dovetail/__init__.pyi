@@ -544,13 +544,32 @@ from dovetail_models_text.t5.tokenization import T5Tokenizer as T5TokenizerFast
 
 # dovetail-models-vision
 
+from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizer
+from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizerFast
 from dovetail_models_text.llama.tokenization import LlamaTokenizer as LlamaTokenizer
 from dovetail_models_text.llama.tokenization import LlamaTokenizer as LlamaTokenizerFast
 from dovetail_models_text.qwen2.tokenization import Qwen2Tokenizer as Qwen2Tokenizer
 from dovetail_models_text.qwen2.tokenization import Qwen2Tokenizer as Qwen2TokenizerFast
+from dovetail_models_vision.bit.configuration import BitConfig as BitConfig
 from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessor
 from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessorFast
+from dovetail_models_vision.bit.modeling import BitBackbone as BitBackbone
+from dovetail_models_vision.bit.modeling import BitForImageClassification as BitForImageClassification
+from dovetail_models_vision.bit.modeling import BitModel as BitModel
+from dovetail_models_vision.bit.modeling import BitPreTrainedModel as BitPreTrainedModel
+from dovetail_models_vision.blip.configuration import BlipConfig as BlipConfig
+from dovetail_models_vision.blip.configuration import BlipTextConfig as BlipTextConfig
+from dovetail_models_vision.blip.configuration import BlipVisionConfig as BlipVisionConfig
 from dovetail_models_vision.blip.image_processing import BlipImageProcessor as BlipImageProcessor
+from dovetail_models_vision.blip.image_processing import BlipImageProcessor as BlipImageProcessorFast
+from dovetail_models_vision.blip.modeling import BlipForConditionalGeneration as BlipForConditionalGeneration
+from dovetail_models_vision.blip.modeling import BlipForImageTextRetrieval as BlipForImageTextRetrieval
+from dovetail_models_vision.blip.modeling import BlipForQuestionAnswering as BlipForQuestionAnswering
+from dovetail_models_vision.blip.modeling import BlipModel as BlipModel
+from dovetail_models_vision.blip.modeling import BlipPreTrainedModel as BlipPreTrainedModel
+from dovetail_models_vision.blip.modeling import BlipTextModel as BlipTextModel
+from dovetail_models_vision.blip.modeling import BlipVisionModel as BlipVisionModel
+from dovetail_models_vision.blip.processing import BlipProcessor as BlipProcessor
 from dovetail_models_vision.clip.configuration import CLIPConfig as CLIPConfig
 from dovetail_models_vision.clip.configuration import CLIPTextConfig as CLIPTextConfig
 from dovetail_models_vision.clip.configuration import CLIPVisionConfig as CLIPVisionConfig
@@ -597,7 +616,13 @@ from dovetail_models_vision.dinov2.modeling import Dinov2Model as Dinov2Model
 from dovetail_models_vision.dinov2.modeling import Dinov2PreTrainedModel as Dinov2PreTrainedModel
 from dovetail_models_vision.dpt.image_processing import DPTImageProcessor as DPTFeatureExtractor
 from dovetail_models_vision.dpt.image_processing import DPTImageProcessor as DPTImageProcessor
+from dovetail_models_vision.idefics2.configuration import Idefics2Config as Idefics2Config
 from dovetail_models_vision.idefics2.image_processing import Idefics2ImageProcessor as Idefics2ImageProcessor
+from dovetail_models_vision.idefics2.image_processing import Idefics2ImageProcessor as Idefics2ImageProcessorFast
+from dovetail_models_vision.idefics2.modeling import Idefics2ForConditionalGeneration as Idefics2ForConditionalGeneration
+from dovetail_models_vision.idefics2.modeling import Idefics2Model as Idefics2Model
+from dovetail_models_vision.idefics2.modeling import Idefics2PreTrainedModel as Idefics2PreTrainedModel
+from dovetail_models_vision.idefics2.processing import Idefics2Processor as Idefics2Processor
 from dovetail_models_vision.idefics3.image_processing import Idefics3ImageProcessor as Idefics3ImageProcessor
 from dovetail_models_vision.layoutlm.configuration import LayoutLMConfig as LayoutLMConfig
 from dovetail_models_vision.layoutlm.modeling import LayoutLMForMaskedLM as LayoutLMForMaskedLM
@@ -612,8 +637,18 @@ from dovetail_models_vision.llava.configuration import LlavaConfig as LlavaConfi
 from dovetail_models_vision.llava.modeling import LlavaForConditionalGeneration as LlavaForConditionalGeneration
 from dovetail_models_vision.llava.modeling import LlavaPreTrainedModel as LlavaPreTrainedModel
 from dovetail_models_vision.llava.processing import LlavaProcessor as LlavaProcessor
+from dovetail_models_vision.owlvit.configuration import OwlViTConfig as OwlViTConfig
+from dovetail_models_vision.owlvit.configuration import OwlViTTextConfig as OwlViTTextConfig
+from dovetail_models_vision.owlvit.configuration import OwlViTVisionConfig as OwlViTVisionConfig
 from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor as OwlViTFeatureExtractor
 from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor as OwlViTImageProcessor
+from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor as OwlViTImageProcessorFast
+from dovetail_models_vision.owlvit.modeling import OwlViTForObjectDetection as OwlViTForObjectDetection
+from dovetail_models_vision.owlvit.modeling import OwlViTModel as OwlViTModel
+from dovetail_models_vision.owlvit.modeling import OwlViTPreTrainedModel as OwlViTPreTrainedModel
+from dovetail_models_vision.owlvit.processing import OwlViTProcessor as OwlViTProcessor
+from dovetail_models_vision.owlvit.text import OwlViTTextModel as OwlViTTextModel
+from dovetail_models_vision.owlvit.vision import OwlViTVisionModel as OwlViTVisionModel
 from dovetail_models_vision.pipelines.image_classification import ImageClassificationPipeline as ImageClassificationPipeline
 from dovetail_models_vision.pipelines.image_feature_extraction import ImageFeatureExtractionPipeline as ImageFeatureExtractionPipeline
 from dovetail_models_vision.pipelines.image_segmentation import ImageSegmentationPipeline as ImageSegmentationPipeline

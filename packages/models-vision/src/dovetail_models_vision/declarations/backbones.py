@@ -8,6 +8,13 @@ CONVNEXT_PROCESSOR = f"{PACKAGE}.convnext.image_processing:ConvNextImageProcesso
 
 BACKBONES = (
     family(
+        "bit",
+        "Bit",
+        ("Model", "ForImageClassification"),
+        auto={"AutoBackbone": "BitBackbone", "AutoModelForImage": "BitModel"},
+        image_processor="BitImageProcessor",
+    ),
+    family(
         "convnext",
         "ConvNext",
         ("Model", "ForImageClassification"),

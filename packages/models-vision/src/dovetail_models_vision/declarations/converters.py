@@ -12,6 +12,7 @@ def layout(model_type: str, name: str, target: str, summary: str) -> ConverterDe
 
 
 CONVERTERS = (
+    layout("bit", "timm", "TIMM", "resnetv2_*_bit*.pth"),
     layout("deformable_detr", "sensetime", "DETECTOR", "*deformable_detr*.pth, in all variants"),
     layout("detr", "facebook", "DETECTOR", "detr-r50*.pth: boxes, with a torchvision ResNet"),
     layout("detr", "facebook-panoptic", "SEGMENTER", "detr-r50-panoptic*.pth: boxes and masks"),
