@@ -24,6 +24,7 @@ UNUSED = re.compile(
     r"|Dinov2(ForImageClassification|Backbone)-.*mask_token$"  # no argument hides a patch
     r"|Detr.*decoder\.layers\.0\.self_attn\.v_proj\.weight$"  # the first layer's values are 0
     r"|DetrForSegmentation-mask_head\.lay[345]\.bias$"  # a norm of single channels removes it
+    r"|Llava.*-vision_tower\.vision_model\.post_layernorm"  # features are taken before it
     r"|CLIPForImageClassification-vision_model\.post_layernorm"  # it averages patches
     r"|SiglipForImageClassification-vision_model\.head\."
     r"|(Vision)?EncoderDecoderModel-encoder\.pooler"  # the decoder reads tokens

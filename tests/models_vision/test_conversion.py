@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.models_vision import vision_language
 from tests.models_vision.detectors import OWN_BACKBONE, STAGES, resnet
 
 import dovetail
@@ -82,6 +83,20 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "segformer/nvidia-mit": ("SegformerForImageClassification", SEGFORMER, {}),
     "deformable_detr/sensetime": ("DeformableDetrForObjectDetection", DEFORMABLE, {}),
 }
+LLAVA = {
+    **vision_language.SIZES,
+    "text_config": {**vision_language.TEXT, "tie_word_embeddings": False},
+    "vision_config": {**vision_language.VISION, "hidden_size": 128, "projection_dim": 768},
+    "image_seq_length": 4,
+}
+WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "llava/original": (
+        "LlavaForConditionalGeneration",
+        LLAVA,
+        {"image_token_index": vision_language.IMAGE},
+    ),
+}
+"""Models that write about pictures: their configs must come back as they were."""
 
 
 def test_every_converter_of_the_package_has_a_case():
@@ -90,7 +105,7 @@ def test_every_converter_of_the_package_has_a_case():
         for key in registry.converters().names()
         if registry.converters().get(key).converter.startswith("dovetail_models_vision")
     }
-    assert declared == set(CASES)
+    assert declared == {*CASES, *WRITERS}
 
 
 @pytest.mark.parametrize("key", CASES)
@@ -104,6 +119,17 @@ def test_original_and_back(key: str, tmp_path: Path):
         torch.testing.assert_close(twin(pixels)[0], model(pixels)[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("key", WRITERS)
+def test_original_and_back_of_a_writer(key: str, tmp_path: Path):
+    architecture, sizes, lost = WRITERS[key]
+    model = tiny(architecture, sizes)
+    check_layout(key, model, tmp_path, config=lost)
+    twin = type(model).from_pretrained(tmp_path / "back").config.to_dict()
+    assert twin == {**model.config.to_dict(), "architectures": [architecture]} | {
+        name: twin[name] for name in ("_name_or_path", "torch_dtype", "transformers_version")
+    }
+
+
 def tiny(architecture: str, sizes: dict[str, Any]) -> Any:
     """A small model whose tensors are all different and none trivial."""
     cls: Callable[..., Any] = getattr(dovetail, architecture)
@@ -113,6 +139,8 @@ def tiny(architecture: str, sizes: dict[str, Any]) -> Any:
             if tensor.is_floating_point():
                 tensor.copy_(torch.from_numpy(seeded.weight(name, tensor.shape)))
     return model
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -129,5 +157,3 @@ def test_variants_of_deformable_detr_are_told_apart(changes: dict[str, Any], tmp
     assert {name: getattr(config, name) for name in changes if name != "backbone_config"} == {
         name: value for name, value in changes.items() if name != "backbone_config"
     }
-
-

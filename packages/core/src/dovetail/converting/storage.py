@@ -24,7 +24,13 @@ from dovetail.errors import CheckpointError
 from dovetail.json_files import read_json_object
 from dovetail.mapping import Tensors, match
 from dovetail.paths import safe_join
-from dovetail.weight_files import WEIGHTS_INDEX_NAME, WEIGHTS_NAME, locate_weights
+from dovetail.weight_files import (
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    WEIGHTS_INDEX_NAME,
+    WEIGHTS_NAME,
+    locate_weights,
+)
 from dovetail.weights import (
     DerivedTensor,
     LazyTensor,
@@ -303,11 +309,17 @@ def _but(shape: Sequence[int], dim: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Indexed(Storage):
-    """Pickled files with the Hub's index beside them, but other names or settings within."""
+    """Files with the Hub's index beside them, but other names or settings within: pickled ones or,
+    if `safe`, also such of safetensors, which then are what is written."""
+
+    safe: bool = False
 
     def find(self, source: Source) -> list[Path]:
         """The index, or the one file that needs none."""
-        return source.paths(WEIGHTS_INDEX_NAME) or source.paths(WEIGHTS_NAME)
+        names = [WEIGHTS_INDEX_NAME, WEIGHTS_NAME]
+        if self.safe:
+            names = [SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, *names]
+        return next(filter(None, map(source.paths, names)), [])
 
     def read_tensors(self, source: Source) -> Original:
         """The tensors of every file that the index names."""
@@ -319,13 +331,17 @@ class Indexed(Storage):
         from dovetail.saving import FileNames, nbytes, split
 
         total = sum(nbytes(tensor) for tensor in original.tensors.values())
-        files = FileNames(safe=False, variant=None).assign(
+        files = FileNames(safe=self.safe, variant=None).assign(
             split(original.tensors, -(-total // max(shards, 2)))
         )
         weight_map: dict[str, str] = {}
         for name, shard in files.items():
-            save_pickled(shard.tensors, folder / name, dict)
+            if self.safe:
+                save_safetensors(shard.tensors, folder / name)
+            else:
+                save_pickled(shard.tensors, folder / name, dict)
             weight_map |= dict.fromkeys(shard.tensors, name)
         index = {"metadata": {"total_size": total}, "weight_map": weight_map}
         text = json.dumps(index, indent=2, sort_keys=True) + "\n"
-        (folder / WEIGHTS_INDEX_NAME).write_text(text, encoding="utf-8")
+        name = SAFE_WEIGHTS_INDEX_NAME if self.safe else WEIGHTS_INDEX_NAME
+        (folder / name).write_text(text, encoding="utf-8")

@@ -39,7 +39,7 @@ class CacheTests(Subject):
         model = self.build(generative_class)
         ids, expected = self.whole(model)
         changed = ids.clone()
-        changed[:, -1] = (changed[:, -1] + 1) % model.config.vocab_size
+        changed[:, -1] = (changed[:, -1] + 1) % model.config.get_text_config().vocab_size
         output = self.run(model, {"input_ids": changed})[0]
         expect_close(output[:, :-1], expected[:, :-1], "what precedes a changed token", 5e-6)
         expect(

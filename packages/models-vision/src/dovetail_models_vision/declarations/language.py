@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dovetail.declarations import ModelDeclaration
-from dovetail_models_vision.declarations.family import family
+from dovetail_models_vision.declarations.family import PACKAGE, family
+
+CLIP_PROCESSOR = f"{PACKAGE}.clip.image_processing:CLIPImageProcessor"
+LLAMA_TOKENIZER = "dovetail_models_text.llama.tokenization:LlamaTokenizer"
+WRITERS = ("AutoModelForPreTraining", "AutoModelForVision2Seq", "AutoModelForImageTextToText")
+"""The auto classes that pick what writes about pictures."""
+
+
+def writer(
+    model_type: str, prefix: str, auto: tuple[str, ...] = WRITERS, **options: Any
+) -> ModelDeclaration:
+    """A family with one class, which writes about pictures."""
+    name = f"{prefix}ForConditionalGeneration"
+    options.setdefault("tokenizer", LLAMA_TOKENIZER)
+    options.setdefault("processor", f"{prefix}Processor")
+    return family(model_type, prefix, (), auto=dict.fromkeys(auto, name), **options)
+
 
 LANGUAGE: tuple[ModelDeclaration, ...] = (
+    writer("llava", "Llava", image_processor=CLIP_PROCESSOR),
     family(
         "vision-encoder-decoder",
         "VisionEncoderDecoder",

@@ -1,7 +1,7 @@
 """What vision-language models share: features of pictures stand at token places of a text, which a
 language model then continues. A family adds its tower, its projector and its arithmetic.
 
-**Config** (`configuration.VisionLanguageConfig`): `text_config` and `vision_config` may be of any
+**Config** (`parts.VisionLanguageConfig`): `text_config` and `vision_config` may be of any
 model type; `part_defaults` says of which when a file does not.
 
 **Model** (`modeling.VisionLanguageModel`)::
@@ -34,7 +34,7 @@ prompt: so beams, several returned sequences, `prefill_chunk_size`, assistants a
 without further care, several images per prompt included. In a later turn on the same cache, give
 the whole text, with all its pictures or with the new ones alone. A family whose positions depend on
 the pictures overrides `_prepare_model_kwargs` (and calls the base's); one whose pictures take no
-token places (cross-attention) needs only `configuration` and `processing`.
+token places (cross-attention) needs only `parts` and `processing`.
 
 **Processor** (`processing.VisionLanguageProcessor`): a subclass sets `kwargs_class` (defaults of
 ``images_kwargs``, ``videos_kwargs``, ``text_kwargs``, ``common_kwargs``) and says in `image_texts`

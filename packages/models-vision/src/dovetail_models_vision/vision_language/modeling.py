@@ -107,13 +107,6 @@ class VisionLanguageModel(ReadsPictures):
             **{f"{one.kind}_hidden_states": one.features for one in seen},
         )
 
-    def recorded_by_default(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The arguments `given` to the language model, with what this model's own config says is to
-        be recorded."""
-        names = ("output_attentions", "output_hidden_states")
-        own = {name: getattr(self.config, name) for name in names}
-        return {**own, **{name: value for name, value in given.items() if value is not None}}
-
 
 def text_loss(logits: Tensor, labels: Tensor, attention_mask: Tensor | None) -> Tensor:
     """Cross-entropy of `logits` (B, T, V) with the next of `labels` (B, T), those of padding left

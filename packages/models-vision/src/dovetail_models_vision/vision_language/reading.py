@@ -21,7 +21,7 @@ from dovetail.modeling import PreTrainedModel
 from dovetail_models_vision.vision_language.features import Visual, place
 
 
-class ReadsPictures(PreTrainedModel, GenerationMixin):
+class PlacesPictures(PreTrainedModel):
     """Base of what reads pictures in the places of tokens, whatever else it is."""
 
     visual_inputs: ClassVar[tuple[str, ...]] = ("pixel_values",)
@@ -60,7 +60,16 @@ class ReadsPictures(PreTrainedModel, GenerationMixin):
             embeddings = place(embeddings, places, visual)
         return embeddings
 
-    # Generation
+    def recorded_by_default(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments `given` to the language model, with what this model's own config says is to
+        be recorded."""
+        names = ("output_attentions", "output_hidden_states")
+        own = {name: getattr(self.config, name) for name in names}
+        return {**own, **{name: value for name, value in given.items() if value is not None}}
+
+
+class ReadsPictures(PlacesPictures, GenerationMixin):
+    """Base of what writes about the pictures that it reads."""
 
     def _prepare_model_kwargs(
         self, prompt: Prompt, rows: int, config: GenerationConfig, model_kwargs: Arguments
