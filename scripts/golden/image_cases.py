@@ -69,6 +69,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "DeformableDetrImageProcessor": [{"size": {"shortest_edge": 50, "longest_edge": 70}}],
+    "Qwen2VLImageProcessor": [{}, {"min_pixels": 5000, "max_pixels": 20000}],
     "RTDetrImageProcessor": [{"size": {"height": 64, "width": 64}}],
     "Idefics2ImageProcessor": [
         {"size": {"shortest_edge": 38, "longest_edge": 70}},

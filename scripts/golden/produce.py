@@ -1,9 +1,9 @@
 """Write the golden files: ``python scripts/golden/produce.py [model_type | theme ...]``.
 
 Runs in the reference library's environment. Each module of ``families`` describes one architecture,
-the themes are audio, caches, checkpoints, generation, pictures and pipelines (the tasks on pictures
-and those on texts) and tokenizers; ``make golden`` runs them all. Files of cases that are no longer
-described are removed.
+the themes are audio, caches, checkpoints, generation, images, pictures and pipelines (the tasks on
+pictures and those on texts), processors (of pictures with texts), sam-prompts and tokenizers;
+``make golden`` runs them all. Files of cases that are no longer described are removed.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ THEMES: dict[str, Callable[[], Any]] = {
     "images": lambda: importlib.import_module("image_processors").produce(),
     "pipelines": lambda: importlib.import_module("pipelines").produce(),
     "pictures": lambda: importlib.import_module("pipelines").produce_vision(),
+    "processors": lambda: importlib.import_module("picture_processors").produce(),
     "sam-prompts": lambda: importlib.import_module("sam_prompts").produce(),
     "tokenizers": lambda: importlib.import_module("tokenization").produce(),
 }

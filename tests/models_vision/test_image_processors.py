@@ -24,6 +24,7 @@ from dovetail_models_vision.idefics2.image_processing import Idefics2ImageProces
 from dovetail_models_vision.idefics3.image_processing import Idefics3ImageProcessor
 from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor
 from dovetail_models_vision.pixtral.image_processing import PixtralImageProcessor
+from dovetail_models_vision.qwen2_vl.image_processing import Qwen2VLImageProcessor
 from dovetail_models_vision.rt_detr.image_processing import RTDetrImageProcessor
 from dovetail_models_vision.segformer.image_processing import SegformerImageProcessor
 from dovetail_models_vision.siglip.image_processing import SiglipImageProcessor
@@ -46,6 +47,7 @@ CLASSES: dict[str, Any] = {
         Idefics3ImageProcessor,
         OwlViTImageProcessor,
         PixtralImageProcessor,
+        Qwen2VLImageProcessor,
         RTDetrImageProcessor,
         SegformerImageProcessor,
         SiglipImageProcessor,

@@ -655,6 +655,7 @@ from dovetail_models_vision.pipelines.image_segmentation import ImageSegmentatio
 from dovetail_models_vision.pipelines.mask_generation import MaskGenerationPipeline as MaskGenerationPipeline
 from dovetail_models_vision.pipelines.object_detection import ObjectDetectionPipeline as ObjectDetectionPipeline
 from dovetail_models_vision.pipelines.zero_shot_image_classification import ZeroShotImageClassificationPipeline as ZeroShotImageClassificationPipeline
+from dovetail_models_vision.pipelines.zero_shot_object_detection import ZeroShotObjectDetectionPipeline as ZeroShotObjectDetectionPipeline
 from dovetail_models_vision.pixtral.image_processing import PixtralImageProcessor as PixtralImageProcessor
 from dovetail_models_vision.qwen2_vl.configuration import Qwen2VLConfig as Qwen2VLConfig
 from dovetail_models_vision.qwen2_vl.image_processing import Qwen2VLImageProcessor as Qwen2VLImageProcessor
@@ -723,6 +724,9 @@ from dovetail_models_vision.vit.modeling import ViTPreTrainedModel as ViTPreTrai
 
 # dovetail-quantizers
 
+from dovetail_quantizers.bitsandbytes.configuration import BitsAndBytesConfig as BitsAndBytesConfig
+from dovetail_quantizers.bitsandbytes.quantizers import Bnb4BitHfQuantizer as Bnb4BitHfQuantizer
+from dovetail_quantizers.bitsandbytes.quantizers import Bnb8BitHfQuantizer as Bnb8BitHfQuantizer
 from dovetail_quantizers.native.configuration import HalfConfig as HalfConfig
 from dovetail_quantizers.native.configuration import Int4Config as Int4Config
 from dovetail_quantizers.native.configuration import Int8Config as Int8Config

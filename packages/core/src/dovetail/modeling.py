@@ -30,6 +30,8 @@ logger = logging.get_logger(__name__)
 INPUT_EMBEDDINGS = "input_embeddings"
 """In `_tied_weights_keys`: the weight of ``get_input_embeddings()``, wherever the architecture
 keeps it."""
+PROJECTIONS = (nn.Linear, nn.Embedding, Conv1D, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Modules whose fresh weights are normally distributed."""
 
 
 class PreTrainedModel(nn.Module, PushToHubMixin):
@@ -251,7 +253,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     def _init_weights(self, module: nn.Module) -> None:
         """Fill one module's own parameters: normal weights, zero biases, unit norms."""
         std = getattr(self.config, "initializer_range", 0.02)
-        if isinstance(module, nn.Linear | nn.Embedding | Conv1D | nn.Conv1d | nn.Conv2d):
+        if isinstance(module, PROJECTIONS):
             module.weight.data.normal_(mean=0.0, std=std)
             if getattr(module, "bias", None) is not None:
                 module.bias.data.zero_()
@@ -584,9 +586,6 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         """A head mask (H,) or (L, H) as factors (L, H, 1, 1) of the attention weights."""
         if head_mask is None or head_mask.dim() > 2:
             return head_mask
-        rows = (
-            head_mask
-            if head_mask.dim() == 2
-            else head_mask.expand(self.config.num_hidden_layers, -1)
-        )
+        layers = self.config.num_hidden_layers
+        rows = head_mask if head_mask.dim() == 2 else head_mask.expand(layers, -1)
         return rows[..., None, None]

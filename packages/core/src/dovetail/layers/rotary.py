@@ -185,13 +185,17 @@ class RotaryEmbedding(nn.Module):
         inv_freq, factor = self.inv_freq, self.attention_scaling
         if self.kind in LENGTH_DEPENDENT:
             inv_freq, factor = self.frequencies(int(position_ids.max()) + 1, position_ids.device)
-        angles = position_ids[..., None].float() * inv_freq.float()  # (B, T, E/2)
+        angles = self.angles(position_ids, inv_freq)  # (B, T, E/2)
         cos, sin = angles.cos() * factor, angles.sin() * factor
         if self.interleaved:
             cos, sin = cos.repeat_interleave(2, -1), torch.stack((-sin, sin), -1).flatten(-2)
         else:
             cos, sin = torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
         return cos.to(hidden_states.dtype), sin.to(hidden_states.dtype)
+
+    def angles(self, position_ids: Tensor, inv_freq: Tensor) -> Tensor:
+        """By how much each pair of channels turns (B, T, E/2)."""
+        return position_ids[..., None].float() * inv_freq.float()
 
 
 def swap_halves(x: Tensor) -> Tensor:

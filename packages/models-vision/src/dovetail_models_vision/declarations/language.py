@@ -26,6 +26,15 @@ def writer(
 LANGUAGE: tuple[ModelDeclaration, ...] = (
     writer("llava", "Llava", image_processor=CLIP_PROCESSOR),
     family(
+        "qwen2_vl",
+        "Qwen2VL",
+        ("Model",),
+        auto=dict.fromkeys(WRITERS[1:], "Qwen2VLForConditionalGeneration"),
+        tokenizer="dovetail_models_text.qwen2.tokenization:Qwen2Tokenizer",
+        image_processor="Qwen2VLImageProcessor",
+        processor="Qwen2VLProcessor",
+    ),
+    family(
         "vision-encoder-decoder",
         "VisionEncoderDecoder",
         (),

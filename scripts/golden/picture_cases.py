@@ -1,0 +1,64 @@
+"""What the golden cases of processors of pictures with texts see. It imports neither library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VOCABULARY = Path(__file__).resolve().parents[2] / "tests" / "golden" / "tokenizers"
+
+
+def frames(count: int, height: int, width: int) -> np.ndarray:
+    """Frames (T, H, W, 3) in which all goes on slowly."""
+    time, y, x, channel = np.ogrid[:count, :height, :width, :3]
+    return ((y * 5 + x * 3 + channel * 60 + time * 20) % 256).astype(np.uint8)
+
+
+VIDEOS = {
+    "clip": lambda: frames(4, 40, 60),
+    "frames": lambda: list(frames(2, 62, 33)),
+}
+QWEN = "<|vision_start|><|{0}_pad|><|vision_end|>".format
+PROCESSORS: dict[str, dict[str, Any]] = {
+    "Qwen2VLProcessor": {
+        "tokenizer": "Qwen2TokenizerFast",
+        "image_processor": "Qwen2VLImageProcessor",
+        "settings": {"min_pixels": 784, "max_pixels": 6272},
+        "special": [
+            "<|vision_start|>",
+            "<|vision_end|>",
+            "<|image_pad|>",
+            "<|video_pad|>",
+        ],
+        "calls": [
+            {"text": f"Hello {QWEN('image')} world", "images": ["wide"]},
+            {"text": ["one", f"{QWEN('image')}two{QWEN('image')}"], "images": ["tall", "large"]},
+            {"text": f"{QWEN('video')} and {QWEN('video')}", "videos": ["clip", "frames"]},
+            {
+                "text": [f"{QWEN('image')} {QWEN('video')}", f"{QWEN('image')}"],
+                "images": ["wide", "array"],
+                "videos": ["clip"],
+                "options": {"do_normalize": False},
+            },
+        ],
+    },
+}
+"""By class: its parts, and calls with the names of pictures."""
+
+
+def call(processor: Any, case: dict[str, Any], pictures: Mapping[str, Callable[[], Any]]) -> Any:
+    """What a processor makes of the texts of a call with those of `pictures` that it names."""
+    images = [pictures[name]() for name in case.get("images", ())] or None
+    videos = [VIDEOS[name]() for name in case.get("videos", ())] or None
+    options = {"return_tensors": "np", "padding": True, **case.get("options", {})}
+    given = {"text": case["text"], "images": images, "videos": videos}
+    return processor(**{name: one for name, one in given.items() if one is not None}, **options)
+
+
+def tokenizer(made: Any, special: list[str]) -> Any:
+    """A tokenizer of the class `made` over the vocabulary of the tests."""
+    files = [str(VOCABULARY / name) for name in ("vocab.json", "merges.txt")]
+    return made(*files, padding_side="left", additional_special_tokens=special)

@@ -1,0 +1,36 @@
+"""Golden cases of processors of pictures with texts: what the reference library makes of both."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import transformers
+from cases import ROOT
+from image_cases import PICTURES, record
+from picture_cases import PROCESSORS, call, tokenizer
+
+FOLDER = ROOT / "tests" / "golden" / "processors"
+
+
+def produce() -> None:
+    """Write one file for each class."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, described in PROCESSORS.items():
+        texts = tokenizer(getattr(transformers, described["tokenizer"]), described["special"])
+        pictures = getattr(transformers, described["image_processor"])(**described["settings"])
+        processor = getattr(transformers, name)(pictures, texts)
+        found = [
+            {"call": one, "result": answer(call(processor, copy.deepcopy(one), PICTURES))}
+            for one in described["calls"]
+        ]
+        text = json.dumps(found).replace('{"call"', '\n{"call"')
+        (FOLDER / f"{name}.json").write_text(text + "\n")
+
+
+def answer(features: transformers.BatchFeature) -> dict[str, object]:
+    """Whole numbers as they are, others in brief."""
+    return {
+        key: value.tolist() if value.dtype.kind == "i" else record(value)
+        for key, value in sorted(features.items())
+    }
