@@ -2,8 +2,8 @@
 
 Inputs are written the way the golden file stores them (see `dovetail.testing.golden`): plain JSON
 values, ``{"ints": nested}``, ``{"values": nested}``, ``{"floats": shape, "seed": name}``,
-``{"tuple": [...]}``, ``{"fields": {...}}`` and ``{"output": field}``, which is a field of the
-previous step's output.
+``{"together": nested}``, ``{"tuple": [...]}``, ``{"fields": {...}}`` and ``{"output": field}``,
+which is a field of the previous step's output.
 """
 
 from __future__ import annotations
@@ -55,13 +55,15 @@ class Call:
 
 @dataclass
 class Case:
-    """One class with one config is one golden file. `arguments` go to its constructor."""
+    """One class with one config is one golden file. `arguments` go to its constructor; the config
+    is of the family's class unless `config_class` names another."""
 
     name: str
     model: str
     config: Inputs
     calls: list[Call]
     arguments: Inputs = field(default_factory=dict)
+    config_class: str | None = None
 
 
 @dataclass
@@ -88,6 +90,19 @@ class Family:
         name = f"{model}-{variant}" if variant else model
         self.cases.append(Case(name, model, {**self.sizes, **config}, list(calls), arguments or {}))
 
+    def part(
+        self,
+        model: str,
+        config_class: str,
+        config: Inputs,
+        calls: Iterable[Call],
+        variant: str = "",
+        **arguments: Any,
+    ) -> None:
+        """Add a case of a class that is a part of the architecture, with a config of its own."""
+        name = f"{model}-{variant}" if variant else model
+        self.cases.append(Case(name, model, config, list(calls), arguments, config_class))
+
 
 def call(name: str, *steps: Inputs, **options: Any) -> Call:
     """A `Call` of `steps`."""
@@ -112,6 +127,11 @@ def values(numbers: Any) -> Inputs:
 def floats(seed: str, *shape: int, spread: float = 1.0) -> Inputs:
     """Float numbers of which only the recipe is stored."""
     return {"floats": list(shape), "seed": seed, "spread": spread}
+
+
+def together(nested: Any) -> Inputs:
+    """Tensors in nested lists as one, with zeros where they are smaller."""
+    return {"together": nested}
 
 
 def token_ids(seed: str, *shape: int, low: int = 5, high: int = 99) -> Inputs:

@@ -60,6 +60,14 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "ViltImageProcessor": [{}, {"size": {"shortest_edge": 70}}],
     "VideoMAEImageProcessor": [{"size": {"shortest_edge": 40}, "crop_size": 32}],
     "OwlViTImageProcessor": [{"size": {"height": 96, "width": 80}}],
+    "LlavaNextImageProcessor": [
+        {
+            "size": {"shortest_edge": 32},
+            "crop_size": 32,
+            "image_grid_pinpoints": [[32, 64], [64, 32], [64, 64], [96, 32]],
+        },
+    ],
+    "LlavaNextVideoImageProcessor": [{"size": {"shortest_edge": 40}, "crop_size": 32}],
     "DetrImageProcessor": [
         {"size": {"shortest_edge": 100, "longest_edge": 150}},
         {"size": {"max_height": 60, "max_width": 50}},
@@ -98,7 +106,7 @@ def cases() -> list[dict[str, Any]]:
             pictures = [[one] for one in EACH if one != "array" or not unread]
             if name in GROUPED and settings.get("do_pad", True):
                 pictures += [["wide", "tall"], [["wide", "large"], ["tall"]]]
-            if name in (*ANNOTATED, "ViltImageProcessor"):
+            if name in (*ANNOTATED, "LlavaNextImageProcessor", "ViltImageProcessor"):
                 pictures.append(["wide", "tall"])
             listed += [{**common, "pictures": few, "annotated": False} for few in pictures]
             if name in ANNOTATED:

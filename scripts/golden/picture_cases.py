@@ -23,6 +23,22 @@ VIDEOS = {
 }
 QWEN = "<|vision_start|><|{0}_pad|><|vision_end|>".format
 PROCESSORS: dict[str, dict[str, Any]] = {
+    "Idefics2Processor": {
+        "tokenizer": "Qwen2TokenizerFast",
+        "image_processor": "Idefics2ImageProcessor",
+        "settings": {"size": {"shortest_edge": 20, "longest_edge": 50}},
+        "special": [],
+        "calls": [
+            {"text": "Hello <image> world", "images": ["wide"]},
+            {"text": "<image><image>world", "images": ["wide", "tall"]},
+            {
+                "text": ["one<image>", "<image><image>\ntwo <image>"],
+                "images": [["large"], ["tall", "array", "wide"]],
+                "options": {"image_seq_len": 3, "do_image_splitting": True},
+            },
+            {"text": ["none", "<image>some"], "images": [[], ["wide"]]},
+        ],
+    },
     "Qwen2VLProcessor": {
         "tokenizer": "Qwen2TokenizerFast",
         "image_processor": "Qwen2VLImageProcessor",
@@ -49,9 +65,13 @@ PROCESSORS: dict[str, dict[str, Any]] = {
 """By class: its parts, and calls with the names of pictures."""
 
 
+def _named(names: Any, pictures: Mapping[str, Callable[[], Any]]) -> Any:
+    return pictures[names]() if isinstance(names, str) else [_named(one, pictures) for one in names]
+
+
 def call(processor: Any, case: dict[str, Any], pictures: Mapping[str, Callable[[], Any]]) -> Any:
     """What a processor makes of the texts of a call with those of `pictures` that it names."""
-    images = [pictures[name]() for name in case.get("images", ())] or None
+    images = _named(case.get("images", []), pictures) or None
     videos = [VIDEOS[name]() for name in case.get("videos", ())] or None
     options = {"return_tensors": "np", "padding": True, **case.get("options", {})}
     given = {"text": case["text"], "images": images, "videos": videos}

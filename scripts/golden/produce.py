@@ -1,9 +1,10 @@
 """Write the golden files: ``python scripts/golden/produce.py [model_type | theme ...]``.
 
 Runs in the reference library's environment. Each module of ``families`` describes one architecture,
-the themes are audio, caches, checkpoints, generation, images, pictures and pipelines (the tasks on
-pictures and those on texts), processors (of pictures with texts), sam-prompts and tokenizers;
-``make golden`` runs them all. Files of cases that are no longer described are removed.
+the themes are audio, blip-processors, caches, checkpoints, generation, images, pictures and
+pipelines (the tasks on pictures and those on texts), processors (of pictures with texts),
+sam-prompts and tokenizers; ``make golden`` runs them all. Files of cases that are no longer
+described are removed.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def produce_generation() -> None:
 
 THEMES: dict[str, Callable[[], Any]] = {
     "audio": lambda: importlib.import_module("audio").produce(),
+    "blip-processors": lambda: importlib.import_module("blip_processors").produce(),
     "caches": lambda: importlib.import_module("caches").produce(),
     "checkpoints": lambda: importlib.import_module("checkpoints").produce(),
     "generation": produce_generation,
@@ -65,7 +67,12 @@ def defaults(family: Family) -> dict[str, Any] | None:
     for value in own.values():
         if isinstance(value, dict):  # a note to the library itself, of which files have none
             value.pop("_attn_implementation_autoset", None)
-    return {key: value for key, value in own.items() if key not in common or value != common[key]}
+    return {
+        key: value
+        for key, value in own.items()
+        if not (key.startswith("_") or key == "transformers_version")
+        and (key not in common or value != common[key])
+    }
 
 
 def arguments(family: Family) -> dict[str, Any]:

@@ -45,9 +45,15 @@ def decode(value: Any, previous: Any) -> Any:
         return torch.tensor(value["values"], dtype=torch.float32)
     if "floats" in value:
         return torch.from_numpy(seeded.noise(value["seed"], value["floats"], 0.0, value["spread"]))
+    if "together" in value:
+        return torch.from_numpy(seeded.together(_arrays(decode(value["together"], previous))))
     if "tuple" in value:
         return tuple(decode(item, previous) for item in value["tuple"])
     return previous[value["output"]]
+
+
+def _arrays(value: Any) -> Any:
+    return [_arrays(each) for each in value] if isinstance(value, list) else value.numpy()
 
 
 def encode(value: Any, name: str) -> Any:
@@ -60,7 +66,7 @@ def encode(value: Any, name: str) -> Any:
     if isinstance(value, tuple | list):
         return [encode(item, f"{name}.{index}") for index, item in enumerate(value)]
     if isinstance(value, dict):
-        return {key: encode(item, key) for key, item in value.items()}
+        return {key: encode(item, key) for key, item in value.items() if item != ()}
     if not isinstance(value, Tensor):
         return value
     if not value.is_floating_point():
@@ -88,6 +94,7 @@ def run(model: nn.Module, call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     output: Any = None
     if call.training:  # a copy, since it counts statistics
         model = copy.deepcopy(model).train()
+        torch.manual_seed(0)
     model.zero_grad()
     for step in call.steps:
         inputs = {key: decode(value, output) for key, value in step.items()}
@@ -157,7 +164,8 @@ def fill(
 
 def build(case: Case, family: Family) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
     """The filled model, its ``config.json`` and its list of tensors."""
-    config = getattr(transformers, family.config_class)(**copy.deepcopy(case.config))
+    config_class = getattr(transformers, case.config_class or family.config_class)
+    config = config_class(**copy.deepcopy(case.config))
     config._attn_implementation_internal = "eager"
     torch.manual_seed(0)
     model = getattr(transformers, case.model)(config, **case.arguments).eval()
@@ -202,7 +210,7 @@ def record(case: Case, family: Family) -> dict[str, Any]:
     return {
         "reference": f"transformers {transformers.__version__}, torch {torch_version}",
         "model": case.model,
-        "config_class": family.config_class,
+        "config_class": case.config_class or family.config_class,
         "config": config,
         "arguments": case.arguments,
         "recipes": family.recipes,

@@ -221,4 +221,37 @@ def described() -> list[Checkpoint]:
     return [clip, siglip]
 
 
-CHECKPOINTS = [*classified(), features(), *described(), detected(), segmented(), counted()]
+def sought() -> Checkpoint:
+    """Boxes around things of the caller's choice."""
+    text = {**TINY, "max_position_embeddings": 24, "vocab_size": 300}
+    del text["image_size"], text["patch_size"]
+    case = seeing(
+        "boxes-of-texts",
+        "OwlViTForObjectDetection",
+        "OwlViTConfig",
+        "zero-shot-object-detection",
+        "OwlViTImageProcessor",
+        vision_config={**TINY, "patch_size": 4},
+        text_config=text,
+        projection_dim=32,
+    )
+    case.tokenizer = "gpt2-padded"
+    case.tokenizer_options = {"model_max_length": 24, "pad_token": "<|endoftext|>"}
+    case.recipes = {"logit_shift.bias": (-1.0, 0.0)}
+    topics = {"candidate_labels": ["world", "hello there", "a"]}
+    case.run("one", SCENE, threshold=0.45, **topics)
+    case.run("few", SCENE, threshold=0.1, top_k=4, **topics)
+    case.run("mappings", [{"image": SCENE, **topics}, {"image": STREET, **topics}], threshold=0.4)
+    case.run("none", SCENE, threshold=0.99, **topics)
+    return case
+
+
+CHECKPOINTS = [
+    *classified(),
+    features(),
+    *described(),
+    detected(),
+    segmented(),
+    counted(),
+    sought(),
+]

@@ -335,7 +335,8 @@ class _Load:
         value = source.read()
         if has_nan(value):
             self.report.with_nan.append(name)
-        if value.is_floating_point() and value.element_size() > 1:
+        is_plain = value.is_floating_point() and value.element_size() > 1
+        if is_plain and not quantizer.pre_quantized:
             value = value.to(self.dtype)
         device = self.where.device_of(name)
         quantizer.create_quantized_param(

@@ -10,6 +10,7 @@ buffers and the kernel's tensors become each other. Everything else is done here
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -30,10 +31,10 @@ class PackedLinear(nn.Module):
     kind: ClassVar[Kind | None] = None
     """What a fast kernel takes, if the format fits one."""
 
-    def __init__(self, in_features: int, out_features: int, bias: nn.Parameter | None) -> None:
+    def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        self.in_features, self.out_features = in_features, out_features
-        self.bias = bias
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.bias, self.dtype = layer.bias, layer.weight.dtype
         self.is_transposed = False
         """Whether the architecture stores this weight as (in, out)."""
         self.joint: Joint | None = None
@@ -86,6 +87,15 @@ class PackedLinear(nn.Module):
             f"bias={self.bias is not None}{held}"
         )
 
+    def checkpoint_name(self, buffer: str) -> str:
+        """What checkpoints call a buffer, within the layer."""
+        return buffer
+
+    def place(self, name: str, tensor: Tensor) -> None:
+        """Put a tensor of a checkpoint into its buffer, by the checkpoint's name for it."""
+        buffer = next(b for b in self.format_buffers() if self.checkpoint_name(b) == name)
+        self._buffers[buffer] = tensor
+
     def format_buffers(self) -> Iterator[str]:
         """Names of the buffers in which the weight lies."""
         yield from self._buffers
@@ -101,16 +111,30 @@ class PackedLinear(nn.Module):
         return super()._apply(fn, recurse)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        if self.joint is None or self.joint.product is None:
+        with nullcontext() if self.joint is None else self.joint.opened(self):
             super()._save_to_state_dict(destination, prefix, keep_vars)
-            return
-        with self.joint.opened(self):
-            super()._save_to_state_dict(destination, prefix, keep_vars)
+        for buffer, name in self._renamed():
+            destination[prefix + name] = destination.pop(prefix + buffer)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         if self.joint is not None:
             self.joint.dissolve()
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        own = {
+            buffer: state_dict[prefix + name]
+            for buffer, name in self._renamed()
+            if prefix + name in state_dict
+        }
+        super()._load_from_state_dict(
+            state_dict | {prefix + buffer: tensor for buffer, tensor in own.items()}, prefix, *args
+        )
+
+    def checkpoint_names(self) -> list[str]:
+        """What checkpoints call the buffers, within the layer."""
+        return [self.checkpoint_name(buffer) for buffer in self.format_buffers()]
+
+    def _renamed(self) -> list[tuple[str, str]]:
+        names = [(buffer, self.checkpoint_name(buffer)) for buffer in self.format_buffers()]
+        return [(buffer, name) for buffer, name in names if buffer != name]
 
 
 class Joint:
@@ -231,6 +255,10 @@ class PackedEmbedding(nn.Module):
     def held(self) -> tuple[Tensor, ...]:
         """What a kernel of `kind` packs."""
         return ()
+
+    def checkpoint_names(self) -> list[str]:
+        """What checkpoints call the buffers, within the layer."""
+        return [*self._buffers]
 
     def extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"

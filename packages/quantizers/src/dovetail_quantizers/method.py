@@ -78,7 +78,9 @@ class PackedQuantizer(HfQuantizer):
         if self.pre_quantized:
             return missing_keys
         made = {
-            f"{path}.{name}" for path, layer in packed_modules(model) for name in layer._buffers
+            f"{path}.{name}"
+            for path, layer in packed_modules(model)
+            for name in layer.checkpoint_names()
         }
         return [name for name in missing_keys if name not in made]
 
@@ -95,10 +97,10 @@ class PackedQuantizer(HfQuantizer):
         state_dict: Mapping[str, Tensor],
         **kwargs: Any,
     ) -> bool:
-        """Whether this is the weight of a packed layer, not packed yet."""
-        path, _, leaf = param_name.rpartition(".")
-        module = model.get_submodule(path)
-        return not self.pre_quantized and leaf == "weight" and isinstance(module, Packed)
+        """Whether this is the weight of a packed layer, not packed yet, or a tensor that a packed
+        layer has under another name."""
+        layer, leaf = owner(model, param_name)
+        return layer is not None and ("." in leaf if self.pre_quantized else leaf == "weight")
 
     def create_quantized_param(
         self,
@@ -110,7 +112,11 @@ class PackedQuantizer(HfQuantizer):
         unexpected_keys: list[str] | None = None,
     ) -> None:
         """Pack one weight."""
-        module: Any = model.get_submodule(param_name.rpartition(".")[0])
+        layer, leaf = owner(model, param_name)
+        module: Any = layer
+        if self.pre_quantized:
+            module.place(leaf, param_value.to(target_device))
+            return
         weight = param_value.t() if getattr(module, "is_transposed", False) else param_value
         if tuple(weight.shape) != module.shape:
             raise MismatchError(
@@ -169,6 +175,18 @@ def packed_modules(model: nn.Module) -> Iterator[tuple[str, Packed]]:
             yield name, module
 
 
+def owner(model: nn.Module, name: str) -> tuple[Packed | None, str]:
+    """The packed layer to which the tensor `name` of a checkpoint belongs, and its name there."""
+    parts = name.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        try:
+            module = model.get_submodule(".".join(parts[:count]))
+        except AttributeError:
+            continue
+        return (module if isinstance(module, Packed) else None), ".".join(parts[count:])
+    return None, name
+
+
 def as_linear(module: nn.Module) -> nn.Linear:
     """A projection, or one with a transposed weight, as a projection without memory."""
     if isinstance(module, nn.Linear):
@@ -181,7 +199,7 @@ def as_linear(module: nn.Module) -> nn.Linear:
 
 def as_plain(layer: PackedLinear) -> nn.Module:
     """The ordinary projection with the weight of a packed one."""
-    weight, has_bias = layer.plain_weight(), layer.bias is not None
+    weight, has_bias = layer.plain_weight().to(layer.dtype), layer.bias is not None
     plain: nn.Module
     if layer.is_transposed:
         plain = Conv1D(layer.out_features, layer.in_features)
@@ -190,7 +208,7 @@ def as_plain(layer: PackedLinear) -> nn.Module:
         plain = Linear(layer.in_features, layer.out_features, has_bias, device="meta")
     plain.weight = nn.Parameter(weight)
     if has_bias:
-        plain.bias = layer.bias  # type: ignore[assignment]
+        plain.bias = layer.bias
     return plain
 
 

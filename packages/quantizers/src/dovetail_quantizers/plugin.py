@@ -18,6 +18,8 @@ def method(name: str, folder: str, prefix: str, config: str | None = None) -> Qu
 
 
 METHODS = (
+    method("bitsandbytes_4bit", "bitsandbytes", "Bnb4BitHf", "BitsAndBytes"),
+    method("bitsandbytes_8bit", "bitsandbytes", "Bnb8BitHf", "BitsAndBytes"),
     method("half", "native", "Half"),
     method("int4", "native", "Int4"),
     method("int8", "native", "Int8"),

@@ -29,7 +29,7 @@ class Int8Linear(PackedLinear):
     kind = "int8"
 
     def __init__(self, linear: nn.Linear) -> None:
-        super().__init__(linear.in_features, linear.out_features, linear.bias)
+        super().__init__(linear)
         shape, meta = (self.out_features, self.in_features), torch.device("meta")
         self.register_buffer("weight", torch.empty(shape, dtype=torch.int8, device=meta))
         self.register_buffer("weight_scale", torch.empty(shape[0], 1, device=meta))
@@ -90,7 +90,7 @@ class Int4Linear(PackedLinear):
     kind = "int4"
 
     def __init__(self, linear: nn.Linear, group_size: int) -> None:
-        super().__init__(linear.in_features, linear.out_features, linear.bias)
+        super().__init__(linear)
         self.group_size = group_size
         rows, columns, meta = self.out_features, self.in_features, torch.device("meta")
         self.register_buffer(
@@ -139,7 +139,7 @@ class HalfLinear(PackedLinear):
     kind = "half"
 
     def __init__(self, linear: nn.Linear) -> None:
-        super().__init__(linear.in_features, linear.out_features, linear.bias)
+        super().__init__(linear)
         shape = (self.out_features, self.in_features)
         self.register_buffer("weight", torch.empty(shape, device="meta"))
 
