@@ -27,6 +27,7 @@ UNUSED = re.compile(
     r"|Llava.*-vision_tower\.vision_model\.post_layernorm"  # features are taken before it
     r"|CLIPForImageClassification-vision_model\.post_layernorm"  # it averages patches
     r"|SiglipForImageClassification-vision_model\.head\."
+    r"|OwlViTForObjectDetection-owlvit\.(logit_scale|visual_projection)"  # a patch has its own
     r"|(Vision)?EncoderDecoderModel-encoder\.pooler"  # the decoder reads tokens
     r"|LayoutLMFor(MaskedLM|QuestionAnswering|TokenClassification)-layoutlm\.pooler"
 )

@@ -69,6 +69,7 @@ def as_base64(picture: Image.Image) -> str:
         ("things", "image-segmentation"),
         ("surfaces", "image-segmentation"),
         ("pictures-and-texts", "zero-shot-image-classification"),
+        ("boxes-of-texts", "zero-shot-object-detection"),
     ],
 )
 def test_the_task_follows_from_the_model_or_is_named(folders, checkpoint, task):
@@ -178,6 +179,35 @@ def test_pictures_of_several_sizes_make_no_batch(folders, picture):
         pipe([picture, picture.rotate(90, expand=True)], batch_size=2)
 
 
+def test_each_picture_may_have_labels_of_its_own(folders, picture):
+    pipe = dovetail.pipeline("zero-shot-object-detection", folders["boxes-of-texts"])
+    one = pipe(picture, "world, hello", threshold=0.4)
+    other = pipe(picture, candidate_labels=["a"], threshold=0.4)
+    rows = [
+        {"image": picture, "candidate_labels": ["world", "hello"]},
+        {"image": picture, "candidate_labels": "a"},
+    ]
+    for size in (1, 2):
+        found = pipe(rows, threshold=0.4, batch_size=size)
+        for records, expected in zip(found, (one, other), strict=True):
+            assert [r["box"] for r in records] == [r["box"] for r in expected]
+            scores = [r["score"] for r in records]
+            assert scores == pytest.approx([r["score"] for r in expected], abs=1e-5)
+    assert pipe(picture, text_queries=["a"], threshold=0.4) == other
+
+
+def test_sought_things_that_cannot_be_are_named(folders, picture):
+    pipe = dovetail.pipeline("zero-shot-object-detection", folders["boxes-of-texts"])
+    for inputs, arguments, message in (
+        (picture, {}, "candidate_labels="),
+        (picture, {"candidate_labels": " , "}, "candidate_labels="),
+        ({"image": picture}, {}, "candidate_labels="),
+        (picture, {"candidate_labels": ["a"], "top_k": 0}, "top_k=0"),
+    ):
+        with pytest.raises(PipelineError, match=message):
+            pipe(inputs, **arguments)
+
+
 # Drawings.
 
 
@@ -214,6 +244,13 @@ def test_boxes_are_drawn_on_the_picture(folders, picture, file, capsys):
     assert image.size == picture.size
     assert image.tobytes() != picture.tobytes()
     assert image.getpixel((39, 29)) == picture.getpixel((39, 29))
+
+
+def test_sought_things_are_drawn_on_the_picture(folders, picture, file, capsys):
+    task, labels = "zero-shot-object-detection", 'candidate_labels=["world", "hello"]'
+    image = drawn(task, folders["boxes-of-texts"], file, "-a", labels)
+    assert image.size == picture.size
+    assert image.tobytes() != picture.tobytes()
 
 
 def test_segments_are_drawn_on_the_picture(folders, picture, file, capsys):

@@ -23,7 +23,6 @@ PROCESSORS = {
     "dpt": ("DPT", True),
     "idefics2": ("Idefics2", False),
     "idefics3": ("Idefics3", False),
-    "owlvit": ("OwlViT", True),
     "pixtral": ("Pixtral", False),
     "rt_detr": ("RTDetr", False),
     "videomae": ("VideoMAE", True),

@@ -18,17 +18,14 @@ from dovetail.configs import PretrainedConfig
 from dovetail_models_vision.vit.configuration import check_heads, check_patches
 
 
-class CLIPTextConfig(PretrainedConfig):
-    """Sizes and constants of CLIP's text encoder; the defaults are those of
-    ``openai/clip-vit-base-patch32``. `initializer_factor` scales fresh weights."""
+class TextHalfConfig(PretrainedConfig):
+    """Sizes and constants of the text encoders of CLIP and its relatives."""
 
-    model_type: ClassVar[str] = "clip_text_model"
     base_config_key: ClassVar[str] = "text_config"
 
     vocab_size: Size = 49408
     hidden_size: Size = 512
     intermediate_size: Size = 2048
-    projection_dim: Size = 512
     num_hidden_layers: LayerCount = 12
     num_attention_heads: Size = 8
     max_position_embeddings: Size = 77
@@ -46,16 +43,13 @@ class CLIPTextConfig(PretrainedConfig):
         check_heads(self.hidden_size, self.num_attention_heads)
 
 
-class CLIPVisionConfig(PretrainedConfig):
-    """Sizes and constants of CLIP's image encoder; the defaults are those of
-    ``openai/clip-vit-base-patch32``. `initializer_factor` scales fresh weights."""
+class VisionHalfConfig(PretrainedConfig):
+    """Sizes and constants of the image encoders of CLIP and its relatives."""
 
-    model_type: ClassVar[str] = "clip_vision_model"
     base_config_key: ClassVar[str] = "vision_config"
 
     hidden_size: Size = 768
     intermediate_size: Size = 3072
-    projection_dim: Size = 512
     num_hidden_layers: LayerCount = 12
     num_attention_heads: Size = 12
     num_channels: Size = 3
@@ -73,6 +67,26 @@ class CLIPVisionConfig(PretrainedConfig):
         check_patches(self.image_size, self.patch_size)
 
 
+class CLIPTextConfig(TextHalfConfig):
+    """Sizes and constants of CLIP's text encoder; the defaults are those of
+    ``openai/clip-vit-base-patch32``. `initializer_factor` scales fresh weights."""
+
+    model_type: ClassVar[str] = "clip_text_model"
+    argument_moves: ClassVar[dict[str, str | None]] = {"projection_dim": "intermediate_size"}
+
+    projection_dim: Size = 512
+
+
+class CLIPVisionConfig(VisionHalfConfig):
+    """Sizes and constants of CLIP's image encoder; the defaults are those of
+    ``openai/clip-vit-base-patch32``. `initializer_factor` scales fresh weights."""
+
+    model_type: ClassVar[str] = "clip_vision_model"
+    argument_moves: ClassVar[dict[str, str | None]] = {"projection_dim": "intermediate_size"}
+
+    projection_dim: Size = 512
+
+
 class TextAndVision(PretrainedConfig):
     """Base of the configs with a text half and an image half."""
 
@@ -87,12 +101,17 @@ class TextAndVision(PretrainedConfig):
 
     @classmethod
     def from_text_vision_configs(
-        cls, text_config: PretrainedConfig, vision_config: PretrainedConfig, **kwargs: Any
+        cls,
+        text_config: PretrainedConfig | dict[str, Any],
+        vision_config: PretrainedConfig | dict[str, Any],
+        **kwargs: Any,
     ) -> Self:
         """The config of a model with these halves."""
-        return cls(
-            text_config=text_config.to_dict(), vision_config=vision_config.to_dict(), **kwargs
-        )
+        halves = {
+            name: half if isinstance(half, dict) else half.to_dict()
+            for name, half in (("text_config", text_config), ("vision_config", vision_config))
+        }
+        return cls(**halves, **kwargs)
 
 
 class CLIPConfig(TextAndVision):

@@ -23,7 +23,7 @@ from dovetail_models_vision.heads import ForImageClassification, classifier
 
 
 class CLIPPreTrainedModel(TwoTowers):
-    config_class = CLIPConfig
+    config_class: ClassVar[Any] = CLIPConfig
     base_model_prefix = "clip"
     input_embeddings = "text_model.embeddings.token_embedding"
     _no_split_modules: ClassVar[list[str]] = [
@@ -36,10 +36,13 @@ class CLIPPreTrainedModel(TwoTowers):
 class CLIPModel(TextImagePairs, CLIPPreTrainedModel):
     """Both halves, their projections, and a learned scale of similarities."""
 
-    def __init__(self, config: CLIPConfig) -> None:
+    text_class: ClassVar[type[PreTrainedModel]] = CLIPTextTransformer
+    vision_class: ClassVar[type[PreTrainedModel]] = CLIPVisionTransformer
+
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.text_model = CLIPTextTransformer(config.text_config)
-        self.vision_model = CLIPVisionTransformer(config.vision_config)
+        self.text_model = self.text_class(config.text_config)
+        self.vision_model = self.vision_class(config.vision_config)
         self.visual_projection = self.projection(config.vision_config.hidden_size)
         self.text_projection = self.projection(config.text_config.hidden_size)
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))

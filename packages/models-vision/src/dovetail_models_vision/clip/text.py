@@ -27,7 +27,7 @@ from dovetail_models_vision.clip.outputs import CLIPTextModelOutput
 class CLIPTextTransformer(TwoTowers):
     """The encoder."""
 
-    config_class = CLIPTextConfig
+    config_class: ClassVar[Any] = CLIPTextConfig
     input_embeddings = "embeddings.token_embedding"
 
     def __init__(self, config: Any) -> None:

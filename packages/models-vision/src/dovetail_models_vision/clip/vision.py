@@ -23,7 +23,7 @@ from dovetail_models_vision.clip.outputs import CLIPVisionModelOutput
 class CLIPVisionEmbeddings(nn.Module):
     """Patches with their positions, behind the token that stands for the image."""
 
-    def __init__(self, config: CLIPVisionConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__()
         width = config.hidden_size
         self.class_std = width**-0.5 * config.initializer_factor
@@ -50,15 +50,16 @@ class CLIPVisionEmbeddings(nn.Module):
 class CLIPVisionTransformer(TwoTowers):
     """The encoder."""
 
-    config_class = CLIPVisionConfig
+    config_class: ClassVar[Any] = CLIPVisionConfig
     main_input_name = "pixel_values"
     input_embeddings = "embeddings.patch_embedding"
+    first_norm: ClassVar[str] = "pre_layrnorm"
+    """What checkpoints call the norm in front of the layers, here misspelt."""
 
-    def __init__(self, config: CLIPVisionConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.embeddings = CLIPVisionEmbeddings(config)
-        # The misspelt name is the checkpoint's.
-        self.pre_layrnorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        setattr(self, self.first_norm, nn.LayerNorm(config.hidden_size, config.layer_norm_eps))
         self.encoder = CLIPEncoder(config)
         self.post_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.post_init()
@@ -80,7 +81,7 @@ class CLIPVisionTransformer(TwoTowers):
             raise ValueError("pixel_values is None: give images (batch, channels, height, width).")
         tokens = self.embeddings(pixel_values, bool(interpolate_pos_encoding))
         context = self.encoder_context(tokens, None, recorder=recorder)
-        hidden_states = self.pre_layrnorm(tokens)
+        hidden_states = getattr(self, self.first_norm)(tokens)
         hidden_states = self.run_layers(self.encoder.layers, hidden_states, context)
         return BaseModelOutputWithPooling(hidden_states, self.post_layernorm(hidden_states[:, 0]))
 

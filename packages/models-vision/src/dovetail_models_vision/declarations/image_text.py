@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dovetail_models_vision.declarations.family import family, tower
+from dovetail_models_vision.declarations.family import PACKAGE, family, tower
 
 IMAGE_TEXT = (
     family(
@@ -33,6 +33,18 @@ IMAGE_TEXT = (
         },
         tokenizer="LayoutLMTokenizer",
     ),
+    family(
+        "owlvit",
+        "OwlViT",
+        ("Model",),
+        auto={"AutoModelForZeroShotObjectDetection": "OwlViTForObjectDetection"},
+        tokenizer=f"{PACKAGE}.clip.tokenization:CLIPTokenizer",
+        image_processor="OwlViTImageProcessor",
+        processor="OwlViTProcessor",
+        aliases={"OwlViTFeatureExtractor": "image_processing:OwlViTImageProcessor"},
+    ),
+    tower("owlvit_text_model", "owlvit.text:OwlViTText"),
+    tower("owlvit_vision_model", "owlvit.vision:OwlViTVision"),
     family(
         "siglip",
         "Siglip",

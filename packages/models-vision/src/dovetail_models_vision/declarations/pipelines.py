@@ -57,4 +57,10 @@ PIPELINES = (
         "openai/clip-vit-base-patch32@3d74acf",
         inputs="multimodal",
     ),
+    _task(
+        "zero-shot-object-detection",
+        ("AutoModelForZeroShotObjectDetection",),
+        "google/owlvit-base-patch32@cbc355f",
+        inputs="multimodal",
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -30,6 +31,16 @@ class OwlViTImageProcessor(ImageProcessor):
     crop_size = {"height": 768, "width": 768}
     image_mean = OPENAI_CLIP_MEAN
     image_std = OPENAI_CLIP_STD
+
+    def post_process(self, outputs: Any, target_sizes: Any) -> list[dict[str, Tensor]]:
+        """Retired: every box, in pixels; use `post_process_object_detection`."""
+        warnings.warn(
+            "post_process is retired: use post_process_object_detection, with threshold=0.0 for "
+            "every box.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return self.post_process_object_detection(outputs, -1.0, target_sizes)
 
     def post_process_object_detection(
         self, outputs: Any, threshold: float = 0.1, target_sizes: Any = None
