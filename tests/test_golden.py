@@ -22,13 +22,15 @@ INVISIBLE = ("key.bias", "k_proj.bias")
 UNUSED = re.compile(
     r"BitBackbone-bit\.norm\."  # a norm of what no map is made of
     r"|Dinov2(ForImageClassification|Backbone)-.*mask_token$"  # no argument hides a patch
+    r"|DPTFor.*-(dpt\.layernorm|neck\.fusion_stage\.layers\.0\.residual_layer1)"  # not read
     r"|Detr.*decoder\.layers\.0\.self_attn\.v_proj\.weight$"  # the first layer's values are 0
     r"|DetrForSegmentation-mask_head\.lay[345]\.bias$"  # a norm of single channels removes it
     r"|Llava.*-vision_tower\.vision_model\.post_layernorm"  # features are taken before it
     r"|CLIPForImageClassification-vision_model\.post_layernorm"  # it averages patches
-    r"|SiglipForImageClassification-vision_model\.head\."
     r"|OwlViTForObjectDetection-owlvit\.(logit_scale|visual_projection)"  # a patch has its own
+    r"|SiglipForImageClassification-vision_model\.head\."
     r"|(Vision)?EncoderDecoderModel-encoder\.pooler"  # the decoder reads tokens
+    r"|BlipModel-text_model.*crossattention"  # a method of its own looks at pictures
     r"|LayoutLMFor(MaskedLM|QuestionAnswering|TokenClassification)-layoutlm\.pooler"
 )
 """What a class has, as checkpoints do, and cannot use, or not in the sizes of golden files."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -68,7 +68,7 @@ class Case:
 
 @dataclass
 class Family:
-    """All cases of one architecture."""
+    """All cases of one architecture. `prepare` corrects what the reference gets wrong."""
 
     package: str
     model_type: str
@@ -76,6 +76,7 @@ class Family:
     sizes: Inputs
     recipes: dict[str, tuple[float, float]] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
+    prepare: Callable[[], None] | None = None
 
     def case(
         self,

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models_vision import vision_language
+from tests.models_vision import test_idefics2, vision_language
 from tests.models_vision.detectors import OWN_BACKBONE, STAGES, resnet
+from tests.models_vision.test_blip_conversion import CASES as BLIPS
 
 import dovetail
 from dovetail import registry
@@ -70,18 +71,52 @@ BIT = {
     "num_groups": 4,
     "num_labels": 7,
 }
+DPT = {
+    "hidden_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "intermediate_size": 37,
+    "image_size": 64,
+    "backbone_out_indices": [0, 1, 2, 3],
+    "neck_hidden_sizes": [8, 8, 12, 12],
+    "fusion_hidden_size": 8,
+    "num_labels": 7,
+}
+SMALL_BIT = {
+    **BIT,
+    "hidden_sizes": [8, 8, 24],
+    "depths": [1, 2, 1],
+    "layer_type": "bottleneck",
+    "global_padding": "same",
+    "embedding_dynamic_padding": True,
+    "out_features": STAGES[:3],
+}
+del SMALL_BIT["num_labels"]
+HYBRID = {
+    **DPT,
+    "is_hybrid": True,
+    "reassemble_factors": [1, 1, 1, 0.5],
+    "backbone_featmap_shape": [1, 24, 4, 4],
+    "backbone_config": SMALL_BIT,
+}
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "bit/timm": ("BitForImageClassification", BIT, {"num_groups": 4}),
+    "deformable_detr/sensetime": ("DeformableDetrForObjectDetection", DEFORMABLE, {}),
     "detr/facebook": ("DetrForObjectDetection", DETR, {}),
     "detr/facebook-panoptic": (
         "DetrForSegmentation",
         DETR | {"backbone_config": BOTTLENECK},
         {},
     ),
+    "dpt/intel": ("DPTForDepthEstimation", HYBRID, {"backbone_config": SMALL_BIT}),
+    "dpt/intel-ade20k": (
+        "DPTForSemanticSegmentation",
+        DPT | {"use_batch_norm_in_fusion_residual": True},
+        {},
+    ),
     "sam/facebook": ("SamModel", SAM, {}),
     "segformer/nvidia": ("SegformerForSemanticSegmentation", SEGFORMER, {}),
     "segformer/nvidia-mit": ("SegformerForImageClassification", SEGFORMER, {}),
-    "deformable_detr/sensetime": ("DeformableDetrForObjectDetection", DEFORMABLE, {}),
 }
 LLAVA = {
     **vision_language.SIZES,
@@ -89,10 +124,17 @@ LLAVA = {
     "vision_config": {**vision_language.VISION, "hidden_size": 128, "projection_dim": 768},
     "image_seq_length": 4,
 }
+IDEFICS2 = {**test_idefics2.SIZES, "image_token_id": 97}
 WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "idefics2/original": ("Idefics2ForConditionalGeneration", IDEFICS2, {}),
     "llava/original": (
         "LlavaForConditionalGeneration",
         LLAVA,
+        {"image_token_index": vision_language.IMAGE},
+    ),
+    "llava_next/original": (
+        "LlavaNextForConditionalGeneration",
+        LLAVA | {"image_grid_pinpoints": [[8, 16], [16, 16]]},
         {"image_token_index": vision_language.IMAGE},
     ),
 }
@@ -105,7 +147,7 @@ def test_every_converter_of_the_package_has_a_case():
         for key in registry.converters().names()
         if registry.converters().get(key).converter.startswith("dovetail_models_vision")
     }
-    assert declared == {*CASES, *WRITERS}
+    assert declared == {*CASES, *WRITERS, *BLIPS}
 
 
 @pytest.mark.parametrize("key", CASES)
@@ -130,17 +172,6 @@ def test_original_and_back_of_a_writer(key: str, tmp_path: Path):
     }
 
 
-def tiny(architecture: str, sizes: dict[str, Any]) -> Any:
-    """A small model whose tensors are all different and none trivial."""
-    cls: Callable[..., Any] = getattr(dovetail, architecture)
-    model = cls(cls.config_class(**sizes)).eval()  # type: ignore[attr-defined]
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if tensor.is_floating_point():
-                tensor.copy_(torch.from_numpy(seeded.weight(name, tensor.shape)))
-    return model
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -157,3 +188,14 @@ def test_variants_of_deformable_detr_are_told_apart(changes: dict[str, Any], tmp
     assert {name: getattr(config, name) for name in changes if name != "backbone_config"} == {
         name: value for name, value in changes.items() if name != "backbone_config"
     }
+
+
+def tiny(architecture: str, sizes: dict[str, Any]) -> Any:
+    """A small model whose tensors are all different and none trivial."""
+    cls: Callable[..., Any] = getattr(dovetail, architecture)
+    model = cls(cls.config_class(**sizes)).eval()  # type: ignore[attr-defined]
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.from_numpy(seeded.weight(name, tensor.shape)))
+    return model

@@ -23,7 +23,7 @@ from dovetail.caches import (
 )
 from dovetail.layers.attention import attention
 from dovetail.layers.packed import packed_attention
-from dovetail.masks import Mask
+from dovetail.masks import Mask, bidirectional_mask
 from dovetail.recording import Recorder
 
 
@@ -54,6 +54,16 @@ class Context:
     encoder_mask: Mask | None = None
     cross_head_mask: Tensor | None = None
     use_cache: bool = True
+
+    def reading(
+        self, queries: Tensor, encoded: Tensor | None, attention_mask: Tensor | None = None
+    ) -> Context:
+        """This context, in which `queries` (B, T, D) also attend to the states `encoded` (B, S, D)
+        that an encoder made, where `attention_mask` (B, S) lets them."""
+        self.encoder_hidden_states = encoded
+        if encoded is not None:
+            self.encoder_mask = bidirectional_mask(queries, attention_mask, encoded.shape[1])
+        return self
 
     @property
     def next_cache(self) -> Cache | None:

@@ -19,12 +19,8 @@ from dovetail_models_vision.declarations.pipelines import PIPELINES
 from dovetail_models_vision.declarations.segmenters import SEGMENTERS
 
 PROCESSORS = {
-    "blip": ("Blip", False),
-    "dpt": ("DPT", True),
-    "idefics2": ("Idefics2", False),
     "idefics3": ("Idefics3", False),
     "pixtral": ("Pixtral", False),
-    "rt_detr": ("RTDetr", False),
     "videomae": ("VideoMAE", True),
     "vilt": ("Vilt", True),
 }

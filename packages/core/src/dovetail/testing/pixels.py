@@ -20,10 +20,11 @@ class PixelInputs(Subject):
         return {"pixel_values": self.pixels(self.body_config(config), batch)}
 
     def pixels(self, config: Any, batch: int = BATCH) -> torch.Tensor:
-        """Images (B, C, H, W) of ``config.image_size``, or of 32 by 32 where there is none."""
+        """Images (B, C, H, W) of ``config.image_size``, or of 32 by 32 in colours where it
+        does not."""
         size = getattr(config, "image_size", 32)
         height, width = (size, size) if isinstance(size, int) else size
-        shape = (batch, config.num_channels, height, width)
+        shape = (batch, getattr(config, "num_channels", 3), height, width)
         return torch.from_numpy(seeded.noise("pixels", shape))
 
     def body_config(self, config: Any) -> Any:

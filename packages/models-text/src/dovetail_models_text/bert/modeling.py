@@ -73,8 +73,9 @@ class BertSelfAttention(nn.Module):
         super().__init__()
         self.config, self.layer_idx, self.cross = config, layer_idx, cross
         self.head_dim = config.hidden_size // config.num_attention_heads
-        width = config.hidden_size
-        self.query, self.key, self.value = (Linear(width, width) for _ in range(3))
+        width, source = config.hidden_size, self.source_width()
+        self.query = Linear(width, width)
+        self.key, self.value = (Linear(source, width) for _ in range(2))
         self.relative = "absolute" if cross else config.position_embedding_type
         if self.relative != "absolute":
             self.distance_embedding = nn.Embedding(
@@ -95,6 +96,10 @@ class BertSelfAttention(nn.Module):
             dropout=self.config.attention_probs_dropout_prob * self.training,
             cross=self.cross,
         )
+
+    def source_width(self) -> int:
+        """Width of what keys and values are made of."""
+        return self.config.hidden_size
 
     def project(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, H, S, E) of `states` (B, S, D)."""
@@ -130,11 +135,13 @@ class BertOutput(nn.Module):
 
 
 class BertAttention(HeadPruning):
-    """Attention with its output projection."""
+    """Attention with its output projection; relatives replace `attention_class`."""
+
+    attention_class: ClassVar[type[BertSelfAttention]] = BertSelfAttention
 
     def __init__(self, config: BertConfig, layer_idx: int, cross: bool = False) -> None:
         super().__init__(config.num_attention_heads)
-        self.self = BertSelfAttention(config, layer_idx, cross)
+        self.self = self.attention_class(config, layer_idx, cross)
         self.output = BertOutput(config, config.hidden_size)
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
@@ -160,15 +167,22 @@ class BertIntermediate(nn.Module):
 
 
 class BertLayer(nn.Module):
-    """Attention, attention to the encoder if there is one, MLP."""
+    """Attention, attention to the encoder if there is one, MLP; relatives replace
+    `attention_class` and say which layers attend to an encoder."""
+
+    attention_class: ClassVar[type[nn.Module]] = BertAttention
 
     def __init__(self, config: BertConfig, layer_idx: int) -> None:
         super().__init__()
-        self.attention = BertAttention(config, layer_idx)
-        if config.add_cross_attention:
-            self.crossattention = BertAttention(config, layer_idx, cross=True)
+        self.attention = self.attention_class(config, layer_idx)
+        if self.reads_encoder(config, layer_idx):
+            self.crossattention = self.attention_class(config, layer_idx, cross=True)
         self.intermediate = BertIntermediate(config)
         self.output = BertOutput(config, config.intermediate_size)
+
+    def reads_encoder(self, config: BertConfig, layer_idx: int) -> bool:
+        """Whether the layer has attention to an encoder."""
+        return config.add_cross_attention
 
     def forward(self, hidden_states: Tensor, context: Context) -> Tensor:
         hidden_states = self.attention(hidden_states, context)

@@ -13,10 +13,17 @@ def layout(model_type: str, name: str, target: str, summary: str) -> ConverterDe
 
 CONVERTERS = (
     layout("bit", "timm", "TIMM", "resnetv2_*_bit*.pth"),
+    layout("blip", "salesforce-captioning", "CAPTIONING", "model*_caption*.pth: it writes"),
+    layout("blip", "salesforce-retrieval", "RETRIEVAL", "model*_retrieval*.pth: it compares"),
+    layout("blip", "salesforce-vqa", "ANSWERING", "model*_vqa*.pth: it answers questions"),
     layout("deformable_detr", "sensetime", "DETECTOR", "*deformable_detr*.pth, in all variants"),
     layout("detr", "facebook", "DETECTOR", "detr-r50*.pth: boxes, with a torchvision ResNet"),
     layout("detr", "facebook-panoptic", "SEGMENTER", "detr-r50-panoptic*.pth: boxes and masks"),
+    layout("dpt", "intel", "DEPTH", "dpt_*-midas-*.pt, hybrids too"),
+    layout("dpt", "intel-ade20k", "SEGMENTER", "dpt_*-ade20k-*.pt, hybrids too"),
+    layout("idefics2", "original", "ORIGINAL", "before the Hub's port: a flat config, words apart"),
     layout("llava", "original", "ORIGINAL", "llava-v1.5-*: the decoder's files with all parts"),
+    layout("llava_next", "original", "ORIGINAL", "llava-v1.6-*: with the end of rows"),
     layout("sam", "facebook", "FACEBOOK", "sam_vit_*.pth: all three parts"),
     layout("segformer", "nvidia", "SEGMENTER", "segformer.b*.pth: encoder and head"),
     layout("segformer", "nvidia-mit", "CLASSIFIER", "mit_b*.pth: encoder and classifier"),

@@ -7,6 +7,7 @@ from typing import Any
 from dovetail.declarations import ModelDeclaration
 from dovetail_models_vision.declarations.family import PACKAGE, family
 
+BERT_TOKENIZER = "dovetail_models_text.bert.tokenization:BertTokenizer"
 CLIP_PROCESSOR = f"{PACKAGE}.clip.image_processing:CLIPImageProcessor"
 LLAMA_TOKENIZER = "dovetail_models_text.llama.tokenization:LlamaTokenizer"
 WRITERS = ("AutoModelForPreTraining", "AutoModelForVision2Seq", "AutoModelForImageTextToText")
@@ -23,8 +24,38 @@ def writer(
     return family(model_type, prefix, (), auto=dict.fromkeys(auto, name), **options)
 
 
+def parts(prefix: str, *suffixes: str) -> dict[str, str]:
+    """The configs of a family's parts, as further names."""
+    return {prefix + suffix: f"configuration:{prefix}{suffix}" for suffix in suffixes}
+
+
 LANGUAGE: tuple[ModelDeclaration, ...] = (
+    family(
+        "blip",
+        "Blip",
+        ("Model",),
+        auto={
+            "AutoModelForVision2Seq": "BlipForConditionalGeneration",
+            "AutoModelForVisualQuestionAnswering": "BlipForQuestionAnswering",
+            "AutoModelForZeroShotImageClassification": "BlipModel",
+        },
+        models=("PreTrainedModel", "ForImageTextRetrieval", "TextModel", "VisionModel"),
+        tokenizer=BERT_TOKENIZER,
+        image_processor="BlipImageProcessor",
+        processor="BlipProcessor",
+        aliases=parts("Blip", "TextConfig", "VisionConfig"),
+    ),
+    family(
+        "idefics2",
+        "Idefics2",
+        ("Model",),
+        auto=dict.fromkeys(WRITERS, "Idefics2ForConditionalGeneration"),
+        tokenizer=LLAMA_TOKENIZER,
+        image_processor="Idefics2ImageProcessor",
+        processor="Idefics2Processor",
+    ),
     writer("llava", "Llava", image_processor=CLIP_PROCESSOR),
+    writer("llava_next", "LlavaNext", image_processor="LlavaNextImageProcessor"),
     family(
         "qwen2_vl",
         "Qwen2VL",
