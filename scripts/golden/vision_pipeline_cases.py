@@ -181,6 +181,26 @@ def counted() -> Checkpoint:
     return case
 
 
+def depths() -> Checkpoint:
+    """Distances."""
+    case = seeing(
+        "depths",
+        "DPTForDepthEstimation",
+        "DPTConfig",
+        "depth-estimation",
+        "DPTImageProcessor",
+        **{**TINY, "num_hidden_layers": 4},
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[8, 8, 12, 12],
+        fusion_hidden_size=8,
+        reassemble_factors=[4, 2, 1, 0.5],
+    )
+    case.run("one", SCENE)
+    case.run("list", [SCENE, BIRD])
+    case.run("batch", [SCENE, BIRD], batch_size=2)
+    return case
+
+
 def described() -> list[Checkpoint]:
     """Labels of the caller's choice."""
     text = {**TINY, "max_position_embeddings": 24}
@@ -253,5 +273,6 @@ CHECKPOINTS = [
     detected(),
     segmented(),
     counted(),
+    depths(),
     sought(),
 ]

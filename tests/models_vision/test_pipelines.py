@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 import dovetail
@@ -18,6 +19,7 @@ from dovetail.pipelines import KeyDataset
 from dovetail.testing.golden import Golden
 from dovetail.testing.pictures import painted
 from dovetail.testing.seeded import integers
+from dovetail_models_vision.pipelines.depth_estimation import shades
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pipelines"
 
@@ -68,6 +70,7 @@ def as_base64(picture: Image.Image) -> str:
         ("boxes", "object-detection"),
         ("things", "image-segmentation"),
         ("surfaces", "image-segmentation"),
+        ("depths", "depth-estimation"),
         ("pictures-and-texts", "zero-shot-image-classification"),
         ("boxes-of-texts", "zero-shot-object-detection"),
     ],
@@ -257,3 +260,16 @@ def test_segments_are_drawn_on_the_picture(folders, picture, file, capsys):
     image = drawn("image-segmentation", folders["things"], file, "-a", "subtask=semantic")
     assert image.size == picture.size
     assert image.getpixel((39, 29)) != picture.getpixel((39, 29))
+
+
+def test_depths_are_shades(folders, picture, file, capsys):
+    pipe = dovetail.pipeline("depth-estimation", folders["depths"])
+    result = pipe(picture)
+    assert result["predicted_depth"].shape == (picture.height, picture.width)
+    assert (result["depth"].mode, result["depth"].getextrema()) == ("L", (0, 255))
+    image = drawn("depth-estimation", folders["depths"], file)
+    assert image.tobytes() == result["depth"].convert("RGB").tobytes()
+
+
+def test_equal_depths_are_one_shade():
+    assert shades(torch.full((2, 3), 7.0)).tolist() == [[0, 0, 0]] * 2

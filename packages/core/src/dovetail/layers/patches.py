@@ -86,13 +86,15 @@ class PatchEmbedding(nn.Conv2d):
             )
 
 
-def resample_positions(positions: Tensor, before: Grid, after: Grid) -> Tensor:
+def resample_positions(
+    positions: Tensor, before: Grid, after: Grid, mode: str = "bicubic"
+) -> Tensor:
     """Position embeddings (1, extra + N, D) of a grid of patches, resampled for another grid; those
     of extra tokens in front stay."""
     if before == after:
         return positions
     extra = positions.shape[1] - before[0] * before[1]
     image = positions[:, extra:].unflatten(1, before).permute(0, 3, 1, 2)  # (1, D, rows, columns)
-    image = F.interpolate(image.float(), size=after, mode="bicubic", align_corners=False)
+    image = F.interpolate(image.float(), size=after, mode=mode, align_corners=False)
     patches = image.to(positions.dtype).flatten(2).transpose(1, 2)
     return torch.cat((positions[:, :extra], patches), 1)

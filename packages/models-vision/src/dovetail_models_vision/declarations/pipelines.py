@@ -22,6 +22,7 @@ def _task(
 
 
 PIPELINES = (
+    _task("depth-estimation", ("AutoModelForDepthEstimation",), "Intel/dpt-large@bc15f29"),
     _task(
         "image-classification",
         ("AutoModelForImageClassification",),

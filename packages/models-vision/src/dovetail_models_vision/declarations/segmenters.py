@@ -6,6 +6,14 @@ from dovetail_models_vision.declarations.family import family
 
 SEGMENTERS = (
     family(
+        "dpt",
+        "DPT",
+        ("Model", "ForDepthEstimation", "ForSemanticSegmentation"),
+        auto={"AutoModelForImage": "DPTModel"},
+        image_processor="DPTImageProcessor",
+        aliases={"DPTFeatureExtractor": "image_processing:DPTImageProcessor"},
+    ),
+    family(
         "segformer",
         "Segformer",
         ("Model", "ForImageClassification", "ForSemanticSegmentation"),
