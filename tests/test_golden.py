@@ -102,7 +102,10 @@ def test_config_defaults_equal_the_reference(path: Path):
     ours = json.loads(json.dumps(config_class().to_dict()))
     for key, value in theirs.items():
         expected = pytest.approx(value) if isinstance(value, float) else value
-        assert ours.get(key, "absent") == expected, key
+        found = ours.get(key, "absent")
+        if isinstance(value, dict) and isinstance(found, dict):  # a part may know further fields
+            found = {name: found.get(name, "absent") for name in value}
+        assert found == expected, key
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("models-*/*/config.json")), ids=identify)

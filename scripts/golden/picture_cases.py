@@ -26,17 +26,20 @@ PROCESSORS: dict[str, dict[str, Any]] = {
     "Idefics2Processor": {
         "tokenizer": "Qwen2TokenizerFast",
         "image_processor": "Idefics2ImageProcessor",
-        "settings": {"size": {"shortest_edge": 20, "longest_edge": 50}},
+        "settings": {
+            "size": {"shortest_edge": 20, "longest_edge": 50},
+            "do_image_splitting": True,
+        },
         "special": [],
         "calls": [
             {"text": "Hello <image> world", "images": ["wide"]},
             {"text": "<image><image>world", "images": ["wide", "tall"]},
             {
                 "text": ["one<image>", "<image><image>\ntwo <image>"],
-                "images": [["large"], ["tall", "array", "wide"]],
-                "options": {"image_seq_len": 3, "do_image_splitting": True},
+                "images": [["large"], ["tall", "large", "wide"]],
+                "options": {"image_seq_len": 3},
             },
-            {"text": ["none", "<image>some"], "images": [[], ["wide"]]},
+            {"text": ["<image>some", "none"], "images": [["wide"], []]},
         ],
     },
     "Qwen2VLProcessor": {

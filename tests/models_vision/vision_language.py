@@ -44,6 +44,7 @@ class VisionLanguageConformance(CausalLMConformance):
     """The battery of decoders; texts hold one picture of `image_tokens` each, behind a word."""
 
     unused = UNSEEN
+    image_token = "image_token_index"
     image_tokens = 4
 
     def pixels(self, config: Any, batch: int) -> dict[str, Tensor]:
@@ -55,12 +56,14 @@ class VisionLanguageConformance(CausalLMConformance):
         self, model_class: Any, config: Any, batch: int = BATCH, length: int = LENGTH
     ) -> dict[str, Any]:
         ids = self.tokens(config.get_text_config(), batch, length)
-        ids[:, 1 : 1 + self.image_tokens] = config.image_token_index
+        ids[:, 1 : 1 + self.image_tokens] = getattr(config, self.image_token)
         return {"input_ids": ids, **self.pixels(config, batch)}
 
     def labels(self, model_class: Any, config: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        if not model_class.can_generate():
+            return {}
         ids = inputs.get("input_ids", torch.ones(BATCH, LENGTH).long())
-        return {"labels": ids.masked_fill(ids == config.image_token_index, -100)}
+        return {"labels": ids.masked_fill(ids == getattr(config, self.image_token), -100)}
 
     def test_embeddings_may_be_given_in_place_of_ids(self, model_class: Any) -> None:
         model = self.build(model_class)

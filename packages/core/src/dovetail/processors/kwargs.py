@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from functools import cache
+from typing import Any, TypedDict, get_type_hints
 
 from dovetail import logging
 
@@ -117,7 +118,7 @@ def merge_kwargs(
     (``text_kwargs={"padding": True}``). One that no part knows is left out with a warning.
     """
     defaults: dict[str, dict[str, Any]] = getattr(declared, "_defaults", {})
-    known = {group: _keys(declared, group) for group in GROUPS}
+    known = known_arguments(declared)
     common = {**defaults.get("common_kwargs", {}), **given.get("common_kwargs", {})}
     if "return_tensors" in given:
         common["return_tensors"] = given["return_tensors"]
@@ -143,8 +144,12 @@ def merge_kwargs(
     return merged
 
 
-def _keys(declared: type, group: str) -> set[str]:
-    """The names that a processor's declaration lists for a part."""
-    annotation = getattr(declared, "__annotations__", {}).get(group)
-    narrowed = annotation if isinstance(annotation, type) else GROUPS[group]
-    return {name for base in (GROUPS[group], narrowed) for name in base.__annotations__}
+@cache
+def known_arguments(declared: type) -> dict[str, frozenset[str]]:
+    """The names of the arguments that a processor's declaration lists for each part."""
+    narrowed = get_type_hints(declared)
+    return {
+        group: frozenset(get_type_hints(kind))
+        | frozenset(get_type_hints(narrowed.get(group, kind)))
+        for group, kind in GROUPS.items()
+    }

@@ -7,6 +7,7 @@ makes them from the tensors' names (`dovetail.testing.seeded`), so a check is a 
 Stored values: ``{"ints": nested}`` is an integer tensor, ``{"values": nested}`` a float one,
 ``{"bools": nested}`` one of ones and zeros that are read as booleans,
 ``{"floats": shape, "seed": name, "spread": s}`` a float tensor of which only the recipe is kept,
+``{"together": nested}`` float or integer tensors as one, padded with zeros,
 ``{"tuple": [...]}`` a tuple, ``{"fields": {...}}`` a dict of stored values, ``{"output": field}`` a
 field of the previous step's output, a list one of stored values, anything else itself. An output is
 a fingerprint, integers, a list or dict of outputs, or a plain value.
@@ -95,6 +96,7 @@ class Golden:
         call = next(call for call in self.content["calls"] if call["name"] == name)
         if call.get("training"):  # a copy, since it counts statistics
             model = copy.deepcopy(model).train()
+            torch.manual_seed(0)
         output = run_call(model, call)
         differences = list(compare(output, call["outputs"], ""))
         if "gradients" in call:
@@ -162,9 +164,15 @@ def decode(value: Any, previous: Any) -> Any:
         return torch.tensor(value["values"], dtype=torch.float32)
     if "floats" in value:
         return torch.from_numpy(seeded.noise(value["seed"], value["floats"], 0.0, value["spread"]))
+    if "together" in value:
+        return torch.from_numpy(seeded.together(_arrays(decode(value["together"], previous))))
     if "tuple" in value:
         return tuple(decode(item, previous) for item in value["tuple"])
     return previous[value["output"]]
+
+
+def _arrays(value: Any) -> Any:
+    return [_arrays(each) for each in value] if isinstance(value, list) else value.numpy()
 
 
 def blank_padding(field: str, value: Any, mask: Tensor) -> Any:

@@ -70,6 +70,19 @@ def weight(name: str, shape: Iterable[int], recipes: Recipes | None = None) -> N
     return noise(name, shape, 0.0, 1.0 / math.sqrt(math.prod(shape[1:])))
 
 
+def together(arrays: Any) -> NDArray[Any]:
+    """Arrays in nested lists as one, each in the first corner, with zeros where others are larger
+    and lists are longer."""
+    if not isinstance(arrays, list):
+        return arrays
+    blocks = [together(each) for each in arrays]
+    sizes = [max(edges) for edges in zip(*(block.shape for block in blocks), strict=True)]
+    made = np.zeros((len(blocks), *sizes), blocks[0].dtype)
+    for row, block in zip(made, blocks, strict=True):
+        row[tuple(slice(edge) for edge in block.shape)] = block
+    return made
+
+
 def fingerprint(array: NDArray[Any], name: str) -> dict[str, Any]:
     """A few numbers that any change of `array` beyond rounding changes.
 

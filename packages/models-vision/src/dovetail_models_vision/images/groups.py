@@ -42,6 +42,20 @@ def groups_of_images(images: Any) -> Groups:
     return [make_list_of_images(group) if group else [] for group in images]
 
 
+def grouped(images: Any, counts: Sequence[int]) -> Any:
+    """Images in lists, one for each text. Those of several texts in one list are shared out where
+    it holds as many as the texts have tokens for, `counts`.
+
+    Raises:
+        ProcessorError: something is no picture.
+    """
+    groups = groups_of_images(images)
+    if len(groups) == 1 < len(counts) and len(groups[0]) == sum(counts):
+        following = iter(groups[0])
+        return [[next(following) for _ in range(count)] for count in counts]
+    return groups
+
+
 def on_white(image: Image.Image, what: str = "image") -> Image.Image:
     """RGB of 8 bits; what is transparent shows white."""
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:

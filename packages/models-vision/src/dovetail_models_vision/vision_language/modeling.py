@@ -111,7 +111,12 @@ class VisionLanguageModel(ReadsPictures):
 def text_loss(logits: Tensor, labels: Tensor, attention_mask: Tensor | None) -> Tensor:
     """Cross-entropy of `logits` (B, T, V) with the next of `labels` (B, T), those of padding left
     out."""
-    if attention_mask is not None and attention_mask.dim() == 2:
-        padding = attention_mask[:, -labels.shape[1] :].to(labels.device) == 0
-        labels = labels.masked_fill(padding, IGNORED)
-    return language_modeling_loss(logits, labels)
+    return language_modeling_loss(logits, without_padding(labels, attention_mask))
+
+
+def without_padding(labels: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """`labels` (B, T), ignored where `attention_mask` (B, S) says that there is padding."""
+    if attention_mask is None or attention_mask.dim() != 2:
+        return labels
+    padding = attention_mask[:, -labels.shape[1] :].to(labels.device) == 0
+    return labels.masked_fill(padding, IGNORED)

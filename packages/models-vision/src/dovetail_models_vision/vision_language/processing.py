@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from dovetail.errors import ProcessorError
 from dovetail.processors import BatchFeature, ProcessingKwargs, ProcessorMixin
-from dovetail.processors.kwargs import GROUPS
+from dovetail.processors.kwargs import GROUPS, known_arguments
 from dovetail_models_vision.images.formats import is_valid_image, make_flat_list_of_images
 from dovetail_models_vision.vision_language.chats import pictures_in
 
@@ -22,6 +22,8 @@ class VisionLanguageProcessor(ProcessorMixin):
     image_processor_class: ClassVar[Any] = "AutoImageProcessor"
     tokenizer_class: ClassVar[Any] = "AutoTokenizer"
     kwargs_class: ClassVar[type] = ProcessingKwargs
+    notes: ClassVar[tuple[str, ...]] = ()
+    """What `prepare_images` says to `image_texts` alone."""
     image_token: str = "<image>"
     video_token: str = "<video>"
     image_processor: Any
@@ -65,6 +67,8 @@ class VisionLanguageProcessor(ProcessorMixin):
         if text is not None:
             texts = self.written(text, seen, watched)
             encoded = dict(self.tokenizer(texts, **options["text_kwargs"]))
+        for name in self.notes:
+            seen.pop(name, None)
         tensor_type = options["common_kwargs"].get("return_tensors")
         return BatchFeature({**encoded, **seen, **watched}, tensor_type=tensor_type)
 
@@ -136,10 +140,7 @@ class VisionLanguageProcessor(ProcessorMixin):
 
     def call_arguments(self) -> set[str]:
         """The names of the arguments of a call, groups and all."""
-        annotations = getattr(self.kwargs_class, "__annotations__", {})
-        own = [kind for kind in annotations.values() if isinstance(kind, type)]
-        groups = [*GROUPS.values(), *own]
-        flat = {name for group in groups for name in group.__annotations__}
+        flat = frozenset().union(*known_arguments(self.kwargs_class).values())
         return {*flat, *GROUPS, "common_kwargs", "return_tensors"}
 
     @property
