@@ -22,6 +22,13 @@ VIDEOS = {
     "frames": lambda: list(frames(2, 62, 33)),
 }
 QWEN = "<|vision_start|><|{0}_pad|><|vision_end|>".format
+CROPPED = {"size": {"shortest_edge": 40}, "crop_size": {"height": 32, "width": 32}}
+TILES = {
+    "size": {"shortest_edge": 32},
+    "crop_size": {"height": 32, "width": 32},
+    "image_grid_pinpoints": [[32, 64], [64, 32], [64, 64], [96, 32]],
+}
+LLAVA = {"patch_size": 8, "vision_feature_select_strategy": "default"}
 PROCESSORS: dict[str, dict[str, Any]] = {
     "Idefics2Processor": {
         "tokenizer": "Qwen2TokenizerFast",
@@ -40,6 +47,47 @@ PROCESSORS: dict[str, dict[str, Any]] = {
                 "options": {"image_seq_len": 3},
             },
             {"text": ["<image>some", "none"], "images": [["wide"], []]},
+        ],
+    },
+    "LlavaNextProcessor": {
+        "tokenizer": "Qwen2TokenizerFast",
+        "image_processor": "LlavaNextImageProcessor",
+        "settings": TILES,
+        "special": ["<image>"],
+        "own": LLAVA,
+        "calls": [
+            {"text": "Hello <image> world", "images": ["wide"]},
+            {"text": ["one", "<image>two<image>"], "images": ["tall", "large"]},
+            {"text": ["<image>"], "images": ["array"]},
+        ],
+    },
+    "LlavaNextVideoProcessor": {
+        "tokenizer": "Qwen2TokenizerFast",
+        "image_processor": "LlavaNextImageProcessor",
+        "settings": TILES,
+        "video_processor": ("LlavaNextVideoImageProcessor", CROPPED),
+        "special": ["<image>", "<video>"],
+        "own": LLAVA,
+        "calls": [
+            {"text": "Hello <image> world", "images": ["wide"]},
+            {"text": "Hello <video> world", "videos": ["clip"]},
+            {
+                "text": ["one<video>two<image>three<image>", "<video>"],
+                "images": ["tall", "large"],
+                "videos": ["frames", "frames"],
+            },
+        ],
+    },
+    "LlavaProcessor": {
+        "tokenizer": "Qwen2TokenizerFast",
+        "image_processor": "CLIPImageProcessor",
+        "settings": CROPPED,
+        "special": ["<image>"],
+        "own": {**LLAVA, "vision_feature_select_strategy": "full"},
+        "calls": [
+            {"text": "Hello <image> world", "images": ["wide"]},
+            {"text": ["one", "<image>two<image>"], "images": ["tall", "large"]},
+            {"text": ["<image>"], "images": ["array"], "options": {"do_normalize": False}},
         ],
     },
     "Qwen2VLProcessor": {
@@ -79,6 +127,17 @@ def call(processor: Any, case: dict[str, Any], pictures: Mapping[str, Callable[[
     options = {"return_tensors": "np", "padding": True, **case.get("options", {})}
     given = {"text": case["text"], "images": images, "videos": videos}
     return processor(**{name: one for name, one in given.items() if one is not None}, **options)
+
+
+def build(library: Any, name: str, **settings: Any) -> Any:
+    """The processor `name` of a library, its pictures with further `settings`."""
+    described = PROCESSORS[name]
+    parts = {"image_processor": (described["image_processor"], described["settings"])}
+    if "video_processor" in described:
+        parts["video_processor"] = described["video_processor"]
+    made = {key: getattr(library, of)(**{**own, **settings}) for key, (of, own) in parts.items()}
+    texts = tokenizer(getattr(library, described["tokenizer"]), described["special"])
+    return getattr(library, name)(**made, tokenizer=texts, **described.get("own", {}))
 
 
 def tokenizer(made: Any, special: list[str]) -> Any:

@@ -137,6 +137,11 @@ WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         LLAVA | {"image_grid_pinpoints": [[8, 16], [16, 16]]},
         {"image_token_index": vision_language.IMAGE},
     ),
+    "llava_next_video/original": (
+        "LlavaNextVideoForConditionalGeneration",
+        LLAVA | {"video_token_index": 3, "video_seq_length": 1, "spatial_pool_mode": "max"},
+        {"image_token_index": vision_language.IMAGE, "video_token_index": 3},
+    ),
 }
 """Models that write about pictures: their configs must come back as they were."""
 

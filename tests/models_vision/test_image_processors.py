@@ -22,6 +22,8 @@ from dovetail_models_vision.detr.image_processing import DetrImageProcessor
 from dovetail_models_vision.dpt.image_processing import DPTImageProcessor
 from dovetail_models_vision.idefics2.image_processing import Idefics2ImageProcessor
 from dovetail_models_vision.idefics3.image_processing import Idefics3ImageProcessor
+from dovetail_models_vision.llava_next.image_processing import LlavaNextImageProcessor
+from dovetail_models_vision.llava_next_video.image_processing import LlavaNextVideoImageProcessor
 from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor
 from dovetail_models_vision.pixtral.image_processing import PixtralImageProcessor
 from dovetail_models_vision.qwen2_vl.image_processing import Qwen2VLImageProcessor
@@ -45,6 +47,8 @@ CLASSES: dict[str, Any] = {
         DPTImageProcessor,
         Idefics2ImageProcessor,
         Idefics3ImageProcessor,
+        LlavaNextImageProcessor,
+        LlavaNextVideoImageProcessor,
         OwlViTImageProcessor,
         PixtralImageProcessor,
         Qwen2VLImageProcessor,

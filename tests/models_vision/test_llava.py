@@ -105,7 +105,7 @@ def test_a_chat_goes_on_with_its_cache():
 def test_a_wrong_number_of_pictures_is_refused():
     made = model()
     for run in (lambda **given: made(IDS, **given), lambda **given: write(made, **given)):
-        with pytest.raises(ValueError, match="hold 12 image tokens .id 4. and .* make 8 features"):
+        with pytest.raises(ValueError, match=r"hold 12 image tokens .id 4. and .* make 8 features"):
             run(pixel_values=pictures(2), attention_mask=MASK)
 
 
@@ -120,7 +120,7 @@ def test_pictures_need_ids():
 
 def test_features_that_are_not_there_are_refused():
     made = model()
-    with pytest.raises(ValueError, match="vision_feature_layer=7: .* the states -4 to 3"):
+    with pytest.raises(ValueError, match=r"vision_feature_layer=7: .* the states -4 to 3"):
         made(IDS, pictures(), vision_feature_layer=7)
     with pytest.raises(ValueError, match="vision_feature_select_strategy='first'"):
         made(IDS, pictures(), vision_feature_select_strategy="first")

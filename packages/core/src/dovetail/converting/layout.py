@@ -67,7 +67,7 @@ class Layout:
     settings.
 
     `marks` are names of tensors (with wildcards) and `keys` settings by which an original of this
-    layout is told from others, `strangers` names of tensors that it cannot hold. Of tensors that
+    layout is told from others, `strangers` names of tensors or settings that it cannot hold. Of tensors that
     are one in the model `copies` says under which names, which may have wildcards, the original
     holds them. `ignored` are those of its tensors that no model needs. `files` maps further files,
     such as a tokenizer's, to the Hub's names, or to a `TextFile` that is written otherwise there.
@@ -94,7 +94,7 @@ class Layout:
         known = original.settings
         return (
             all(shapes.count(mark) for mark in self.marks)
-            and not any(shapes.count(name) for name in self.strangers)
+            and not any(shapes.count(name) or name in known for name in self.strangers)
             and (not known or all(lookup(known, key) is not None for key in self.keys))
         )
 

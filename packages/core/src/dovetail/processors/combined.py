@@ -110,10 +110,10 @@ class ProcessorMixin(PushToHubMixin):
         folder.mkdir(parents=True, exist_ok=True)
         if self._auto_class is not None:
             custom_object_save(self, folder, config=self)
-        for part in self.parts:
+        for name, part in zip(self.attributes, self.parts, strict=True):
             if hasattr(part, "_set_processor_class"):
                 part._set_processor_class(type(self).__name__)
-            part.save_pretrained(folder)
+            self._save_part(name, part, folder)
         written = []
         template = getattr(self, "chat_template", None)
         if template is not None:
@@ -185,9 +185,18 @@ class ProcessorMixin(PushToHubMixin):
     ) -> list[Any]:
         """Each part, loaded through its class."""
         return [
-            cls._part_class(name).from_pretrained(pretrained_model_name_or_path, **kwargs)
+            cls._load_part(name, pretrained_model_name_or_path, **kwargs)
             for name in cls.attributes
         ]
+
+    def _save_part(self, name: str, part: Any, folder: Path) -> None:
+        """Write one part's files."""
+        part.save_pretrained(folder)
+
+    @classmethod
+    def _load_part(cls, name: str, source: str | os.PathLike[str], **kwargs: Any) -> Any:
+        """One part, from a folder or the Hub."""
+        return cls._part_class(name).from_pretrained(source, **kwargs)
 
     @classmethod
     def _part_class(cls, name: str) -> Any:

@@ -56,6 +56,12 @@ LANGUAGE: tuple[ModelDeclaration, ...] = (
     ),
     writer("llava", "Llava", image_processor=CLIP_PROCESSOR),
     writer("llava_next", "LlavaNext", image_processor="LlavaNextImageProcessor"),
+    writer(
+        "llava_next_video",
+        "LlavaNextVideo",
+        WRITERS[:2],
+        image_processor="LlavaNextVideoImageProcessor",
+    ),
     family(
         "qwen2_vl",
         "Qwen2VL",

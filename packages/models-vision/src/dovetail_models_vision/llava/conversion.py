@@ -70,15 +70,19 @@ class Placeholders(OneByOne):
 
     def backward(self, tensor: LazyTensor, name: str, config: Any) -> LazyTensor:
         """Without them, where the image token is the first of them."""
-        rows = config.image_token_index
+        rows = first_placeholder(config)
         if tensor.shape[0] != rows + EXTRA_ROWS:
             return tensor
         return DerivedTensor([tensor], (rows, *tensor.shape[1:]), lambda parts: parts[0][:rows])
 
 
-def infer(
-    settings: Mapping[str, Any], shapes: Shapes, values: Mapping[str, Any]
-) -> dict[str, Any]:
+def first_placeholder(config: Any) -> int:
+    """The first of the tokens in whose places pictures or frames are."""
+    image: int = config.image_token_index
+    return min(image, getattr(config, "video_token_index", image))
+
+
+def infer(settings: Mapping[str, Any], shapes: Shapes, values: Mapping[str, Any]) -> dict[str, Any]:
     """The config, from the flat one and the shapes."""
     rows = shapes["model.embed_tokens.weight"][0]
     image = values.get("image_token_index", rows)
@@ -121,7 +125,7 @@ def restore(config: Any) -> dict[str, Any]:
     text = config.text_config
     types = {hub: own for own, hub in reversed(LANGUAGE.items())}
     settings = {name: getattr(text, name) for name in TEXT_KEYS if hasattr(text, name)}
-    rows = config.image_token_index
+    rows = first_placeholder(config)
     whole = config.vision_feature_select_strategy == "full"
     return settings | {
         "model_type": types.get(text.model_type, "llava"),

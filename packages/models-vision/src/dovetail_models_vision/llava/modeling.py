@@ -44,7 +44,11 @@ class LlavaPreTrainedModel(PreTrainedModel):
 class LlavaModel(VisionLanguageModel):
     """What LLaVA's relatives share: the tower, the projector, and which features are taken."""
 
-    visual_inputs = ("pixel_values", "vision_feature_layer", "vision_feature_select_strategy")
+    visual_inputs: ClassVar[tuple[str, ...]] = (
+        "pixel_values",
+        "vision_feature_layer",
+        "vision_feature_select_strategy",
+    )
 
     def build(self, config: Any) -> None:
         """Tower and projector."""

@@ -43,7 +43,13 @@ class LlavaProcessor(VisionLanguageProcessor):
         self.patch_size = patch_size
         self.vision_feature_select_strategy = vision_feature_select_strategy
         self.image_token = image_token
-        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+        further = {name: kwargs[name] for name in self.attributes if name in kwargs}
+        super().__init__(
+            image_processor=image_processor,
+            tokenizer=tokenizer,
+            chat_template=chat_template,
+            **further,
+        )
 
     def image_texts(self, images: BatchFeature) -> list[str]:
         """One token for each patch."""

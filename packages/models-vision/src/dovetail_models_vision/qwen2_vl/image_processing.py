@@ -18,7 +18,7 @@ from dovetail_models_vision.images.formats import (
     make_flat_list_of_images,
 )
 from dovetail_models_vision.images.processor import ImageProcessor, Settings
-from dovetail_models_vision.videomae.image_processing import list_of_videos
+from dovetail_models_vision.videos.formats import list_of_videos
 
 MOST_ASPECT = 200
 """How many times longer than high, or the reverse, a picture may be."""

@@ -3,15 +3,23 @@ take."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from dovetail.errors import ProcessorError
+from dovetail.hub import cached_file
 from dovetail.processors import BatchFeature, ProcessingKwargs, ProcessorMixin
 from dovetail.processors.kwargs import GROUPS, known_arguments
+from dovetail.processors.preprocessor import split_options
 from dovetail_models_vision.images.formats import is_valid_image, make_flat_list_of_images
 from dovetail_models_vision.vision_language.chats import pictures_in
+
+VIDEO_PART = "video_processor"
+VIDEO_FILE = "video_preprocessor_config.json"
+"""Where the settings for videos are; older folders have one file for both."""
 
 
 class VisionLanguageProcessor(ProcessorMixin):
@@ -72,6 +80,18 @@ class VisionLanguageProcessor(ProcessorMixin):
         tensor_type = options["common_kwargs"].get("return_tensors")
         return BatchFeature({**encoded, **seen, **watched}, tensor_type=tensor_type)
 
+    def _save_part(self, name: str, part: Any, folder: Path) -> None:
+        if name == VIDEO_PART:  # the images' settings have the file with the usual name
+            part.to_json_file(folder / VIDEO_FILE)
+        else:
+            super()._save_part(name, part, folder)
+
+    @classmethod
+    def _load_part(cls, name: str, source: str | os.PathLike[str], **kwargs: Any) -> Any:
+        hub, _ = split_options(kwargs)
+        own = name == VIDEO_PART and cached_file(source, VIDEO_FILE, raise_on_missing=False, **hub)
+        return super()._load_part(name, own or source, **kwargs)
+
     def written(self, texts: list[str], seen: Any, watched: Any) -> list[str]:
         """`texts` with all placeholders replaced: those of the images `seen`, prepared, and of the
         videos `watched`."""
@@ -94,7 +114,7 @@ class VisionLanguageProcessor(ProcessorMixin):
     @property
     def takes_videos(self) -> bool:
         """Whether there is a part for videos."""
-        return "video_processor" in self.attributes
+        return VIDEO_PART in self.attributes
 
     def image_texts(self, images: BatchFeature) -> list[str]:
         """What stands in the text for each of the prepared `images`."""

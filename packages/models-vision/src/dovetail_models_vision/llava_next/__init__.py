@@ -1,0 +1,1 @@
+"""LLaVA-NeXT (1.6): pictures of any size as tiles."""

@@ -1,0 +1,1 @@
+"""LLaVA-NeXT-Video: pictures of any size and pooled frames."""
