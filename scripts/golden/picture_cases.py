@@ -49,6 +49,25 @@ PROCESSORS: dict[str, dict[str, Any]] = {
             {"text": ["<image>some", "none"], "images": [["wide"], []]},
         ],
     },
+    "Idefics3Processor": {
+        "tokenizer": "Qwen2TokenizerFast",
+        "image_processor": "Idefics3ImageProcessor",
+        "settings": {
+            "size": {"longest_edge": 50},
+            "max_image_size": {"longest_edge": 20},
+        },
+        "special": [],
+        "calls": [
+            {"text": "Hello <image> world", "images": ["wide"]},
+            {"text": "<image><image>world", "images": ["wide", "tall"]},
+            {
+                "text": ["one<image>", "<image><image>\ntwo <image>"],
+                "images": [["large"], ["tall", "large", "wide"]],
+                "options": {"image_seq_len": 3},
+            },
+            {"text": ["<image>some", "none"], "images": [["wide"], []]},
+        ],
+    },
     "LlavaNextProcessor": {
         "tokenizer": "Qwen2TokenizerFast",
         "image_processor": "LlavaNextImageProcessor",

@@ -100,6 +100,8 @@ def produce(family: Family) -> None:
         "defaults": defaults(family),
     }
     write(folder / "config.json", content)
+    if family.prepare is not None:
+        family.prepare()
     for case in family.cases:
         write(folder / f"{case.name}.json", json.loads(json.dumps(record(case, family))))
     written = {"config", *(case.name for case in family.cases)}

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import tempfile
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def fill(
 
 def build(case: Case, family: Family) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
     """The filled model, its ``config.json`` and its list of tensors."""
-    config_class = getattr(transformers, case.config_class or family.config_class)
+    config_class = attrgetter(case.config_class or family.config_class)(transformers)
     config = config_class(**copy.deepcopy(case.config))
     config._attn_implementation_internal = "eager"
     torch.manual_seed(0)
@@ -210,7 +211,7 @@ def record(case: Case, family: Family) -> dict[str, Any]:
     return {
         "reference": f"transformers {transformers.__version__}, torch {torch_version}",
         "model": case.model,
-        "config_class": case.config_class or family.config_class,
+        "config_class": (case.config_class or family.config_class).rpartition(".")[2],
         "config": config,
         "arguments": case.arguments,
         "recipes": family.recipes,

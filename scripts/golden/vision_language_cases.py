@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from cases import EVERYTHING, WIDTH, Call, Inputs, call, floats, ints, padding
+from cases import EVERYTHING, WIDTH, Call, Inputs, call, floats, ints, ones, padding, together
 
 IMAGE = 4
 """The token in whose places images are; ordinary ones begin at 5."""
@@ -60,6 +61,17 @@ def writing_calls(one: Inputs, two: Inputs, beams: bool = True, prefix: str = ""
     return [call(prefix + name, steps, method="generate") for name, steps in asked.items()]
 
 
+def uncached(calls: list[Call]) -> list[Call]:
+    """Those of `calls` that need no cache, which the reference makes in ``generate`` alone."""
+    return [
+        replace(one, steps=[{**one.steps[0], "use_cache": False}])
+        if one.method == "forward"
+        else one
+        for one in calls
+        if len(one.steps) == 1
+    ]
+
+
 def continued(first: Inputs, *more: Inputs, **extra: Any) -> Call:
     """Steps on one cache: pictures first, then text."""
     past = {"past_key_values": {"output": "past_key_values"}, "use_cache": True}
@@ -71,3 +83,13 @@ def continued(first: Inputs, *more: Inputs, **extra: Any) -> Call:
 def pictures(seed: str, *shape: int) -> Inputs:
     """Pixels."""
     return floats(seed, *shape)
+
+
+def shown(*groups: list[tuple[int, int]]) -> Inputs:
+    """Pictures of each text, of (height, width), with their masks."""
+    pixels = [
+        [floats(f"image-{row}-{place}", 3, *size) for place, size in enumerate(group)]
+        for row, group in enumerate(groups)
+    ]
+    masks = [[ones(*size) for size in group] for group in groups]
+    return {"pixel_values": together(pixels), "pixel_attention_mask": together(masks)}

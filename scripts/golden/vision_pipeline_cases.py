@@ -266,6 +266,32 @@ def sought() -> Checkpoint:
     return case
 
 
+def asked() -> Checkpoint:
+    """Answers to questions about pictures."""
+    case = seeing(
+        "questions",
+        "ViltForQuestionAnswering",
+        "ViltConfig",
+        "visual-question-answering",
+        "ViltImageProcessor",
+        **TINY,
+        vocab_size=200,
+        max_position_embeddings=24,
+        **labels("yes", "no", "two", "red", "blue", "a cat"),
+    )
+    case.image_processor |= {"size": {"shortest_edge": 16}, "size_divisor": 8}
+    case.tokenizer, case.tokenizer_options = "bert-short", {"model_max_length": 24}
+    case.recipes = {"classifier.3.weight": (0.0, 0.3)}
+    case.run("one", SCENE, "hello world?")
+    case.run("best", SCENE, "the world", top_k=1)
+    case.run("list", [SCENE, STREET], question="hello world?", top_k=20)
+    case.run("questions", SCENE, question=["hello", "the world is good"], top_k=2)
+    both = [{"image": STREET, "question": "is it good"}, {"image": DOG, "question": "hello"}]
+    case.run("mappings", both, top_k=2)
+    case.run("batch", both, top_k=2, batch_size=2, padding="max_length")
+    return case
+
+
 CHECKPOINTS = [
     *classified(),
     features(),
@@ -275,4 +301,5 @@ CHECKPOINTS = [
     counted(),
     depths(),
     sought(),
+    asked(),
 ]

@@ -14,7 +14,7 @@ from torch import nn
 from dovetail import AutoModelForCausalLM
 from dovetail_quantizers.method import packed_modules
 
-READ_ONLY = ("aqlm",)
+READ_ONLY = ("aqlm", "awq", "gptq")  # or with calibration
 FOLDER = Path(__file__).parents[1] / "golden" / "quantizers"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/dequantized.safetensors"))
 QUANTIZED_HERE = [name for name in CASES if not name.startswith(READ_ONLY)]

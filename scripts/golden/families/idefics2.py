@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from cases import EVERYTHING, WIDTH, Family, Inputs, call, floats, ints, ones, together
-from vision_language_cases import IMAGE, TEXT_SIZES, continued, labels_of, texts, writing_calls
+from cases import EVERYTHING, WIDTH, Family, Inputs, call, floats, ints, ones
+from vision_language_cases import (
+    IMAGE,
+    TEXT_SIZES,
+    continued,
+    labels_of,
+    shown,
+    texts,
+    writing_calls,
+)
 
 VISION: Inputs = {
     "hidden_size": 20,
@@ -31,16 +39,6 @@ family = Family(
         "image_token_id": IMAGE,
     },
 )
-
-
-def shown(*groups: list[tuple[int, int]]) -> Inputs:
-    """Pictures of each text, of (height, width), with their masks."""
-    pixels = [
-        [floats(f"image-{row}-{place}", 3, *size) for place, size in enumerate(group)]
-        for row, group in enumerate(groups)
-    ]
-    masks = [[ones(*size) for size in group] for group in groups]
-    return {"pixel_values": together(pixels), "pixel_attention_mask": together(masks)}
 
 
 SEEN = [IMAGE] * 3

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from cases import (
     EVERYTHING,
-    Call,
     Family,
     Inputs,
     call,
@@ -17,6 +15,7 @@ from cases import (
     ints,
 )
 from llama_cases import SIZES
+from vision_language_cases import uncached
 
 START, END, IMAGE, VIDEO = 99, 100, 101, 102
 VISION = {
@@ -70,17 +69,6 @@ LABELS = [[-100 if token > 98 or not kept else token for token, kept in zip(*row
 def pictured(**more: Any) -> Inputs:
     """The texts with pictures and `more` arguments."""
     return {**READ, **more}
-
-
-def uncached(calls: list[Call]) -> list[Call]:
-    """Those of `calls` that need no cache, which the reference makes in ``generate`` alone."""
-    return [
-        replace(one, steps=[{**one.steps[0], "use_cache": False}])
-        if one.method == "forward"
-        else one
-        for one in calls
-        if len(one.steps) == 1
-    ]
 
 
 def writing(**more: Any) -> Inputs:

@@ -48,7 +48,11 @@ class QuantizationConfigMixin:
 
         Returns the config, or with `return_unused_kwargs` also the `kwargs` that name none.
         """
-        config = cls(**config_dict)
+        known = {field.name for field in dataclasses.fields(cls)}
+        strange = sorted(config_dict.keys() - known)
+        if strange:
+            logger.info("%s does not know the settings %s.", cls.__name__, ", ".join(strange))
+        config = cls(**{name: value for name, value in config_dict.items() if name in known})
         unused = config.update(**kwargs)
         return (config, unused) if return_unused_kwargs else config
 

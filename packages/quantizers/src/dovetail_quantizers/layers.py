@@ -28,7 +28,7 @@ class PackedLinear(nn.Module):
     ``state_dict`` asks the kernel for them.
     """
 
-    kind: ClassVar[Kind | None] = None
+    kind: Kind | None = None
     """What a fast kernel takes, if the format fits one."""
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -37,6 +37,8 @@ class PackedLinear(nn.Module):
         self.bias, self.dtype = layer.bias, layer.weight.dtype
         self.is_transposed = False
         """Whether the architecture stores this weight as (in, out)."""
+        self.order: Tensor | None = None
+        """In which order a kernel holds the columns (in), None for their own."""
         self.joint: Joint | None = None
 
     @property
@@ -146,6 +148,7 @@ class Joint:
     def __init__(self, layers: Sequence[PackedLinear]) -> None:
         self.layers = list(layers)
         self.product: Product | None = None
+        self.order: Tensor | None = None
         self.is_refused = False
         self.widths = [layer.out_features for layer in layers]
         for layer in layers:
@@ -162,7 +165,8 @@ class Joint:
     def parts(self, x: Tensor) -> tuple[Tensor, ...]:
         """What each layer makes of x (..., in)."""
         assert self.product is not None
-        whole = self.product(x if x.dtype is torch.float32 else x.float())
+        columns = x if self.order is None else x[..., self.order]
+        whole = self.product(columns if x.dtype is torch.float32 else columns.float())
         if whole.dtype is not x.dtype:
             whole = whole.to(x.dtype)
         if len(self.layers) == 1:
@@ -178,12 +182,15 @@ class Joint:
         """Hand the weights to the kernel, if all are there; False where there is none for them."""
         if self.product is not None:
             return True
-        kind = self.layers[0].kind
-        kernel = None if kind is None else chosen(kind).kernel
         held = [layer.held() for layer in self.layers]
-        if kernel is None or not all(tensor.is_cpu for tensors in held for tensor in tensors):
+        kind, order = self.layers[0].kind, self.layers[0].order
+        alike = all(one.kind == kind and _same(one.order, order) for one in self.layers)
+        kernel = chosen(kind).kernel if kind is not None and alike else None
+        if not all(tensor.is_cpu for tensors in held for tensor in tensors):
             return False
-        self.product = kernel.pack(*(torch.cat(part) for part in zip(*held, strict=True)))
+        if kernel is not None:
+            self.product = kernel.pack(*(torch.cat(part) for part in zip(*held, strict=True)))
+            self.order = order
         self.is_refused = self.product is None
         if self.is_refused:
             return False
@@ -226,6 +233,12 @@ class _Opened:
     def __exit__(self, *error: object) -> None:
         if self.joint.product is not None:
             self.layer.release()
+
+
+def _same(first: Tensor | None, second: Tensor | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return torch.equal(first, second)
 
 
 class PackedEmbedding(nn.Module):

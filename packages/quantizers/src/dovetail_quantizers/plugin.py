@@ -18,8 +18,10 @@ def method(name: str, folder: str, prefix: str, config: str | None = None) -> Qu
 
 
 METHODS = (
+    method("awq", "awq", "Awq"),
     method("bitsandbytes_4bit", "bitsandbytes", "Bnb4BitHf", "BitsAndBytes"),
     method("bitsandbytes_8bit", "bitsandbytes", "Bnb8BitHf", "BitsAndBytes"),
+    method("gptq", "gptq", "GptqHf", "GPTQ"),
     method("half", "native", "Half"),
     method("int4", "native", "Int4"),
     method("int8", "native", "Int8"),

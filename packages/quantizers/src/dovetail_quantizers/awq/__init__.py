@@ -1,0 +1,1 @@
+"""AWQ (arXiv 2306.00978), in the layouts of AutoAWQ."""
