@@ -57,3 +57,7 @@ family.case(
     ],
 )
 backbones(family, "SwinBackbone", attentions=True)
+SMALL = {"pixel_values": floats("small", 2, 3, 14, 20), **EVERYTHING}
+family.case(
+    "SwinBackbone", [call("small", SMALL)], "small", out_features=["stage1", "stage2", "stage3"]
+)

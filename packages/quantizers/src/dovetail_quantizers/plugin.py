@@ -21,6 +21,8 @@ METHODS = (
     method("awq", "awq", "Awq"),
     method("bitsandbytes_4bit", "bitsandbytes", "Bnb4BitHf", "BitsAndBytes"),
     method("bitsandbytes_8bit", "bitsandbytes", "Bnb8BitHf", "BitsAndBytes"),
+    method("fbgemm_fp8", "fp8", "FbgemmFp8Hf", "FbgemmFp8"),
+    method("fp8", "fp8", "FineGrainedFP8Hf", "FineGrainedFP8"),
     method("gptq", "gptq", "GptqHf", "GPTQ"),
     method("half", "native", "Half"),
     method("int4", "native", "Int4"),
