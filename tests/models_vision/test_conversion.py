@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models_vision import test_idefics2, vision_language
+from tests.models_vision import test_idefics2, test_idefics3, vision_language
 from tests.models_vision.detectors import OWN_BACKBONE, STAGES, resnet
 from tests.models_vision.test_blip_conversion import CASES as BLIPS
 
@@ -142,8 +142,10 @@ WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         LLAVA | {"video_token_index": 3, "video_seq_length": 1, "spatial_pool_mode": "max"},
         {"image_token_index": vision_language.IMAGE, "video_token_index": 3},
     ),
+IDEFICS3 = {**test_idefics3.SIZES, "image_token_id": 96, "scale_factor": 4}
 }
 """Models that write about pictures: their configs must come back as they were."""
+    "idefics3/original": ("Idefics3ForConditionalGeneration", IDEFICS3, {}),
 
 
 def test_every_converter_of_the_package_has_a_case():

@@ -109,7 +109,7 @@ def test_a_later_turn_shows_another_picture():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"pixel_values": torch.rand(1, 2, 3, 16, 12)}, "3 image tokens .* make 6 features"),
+        ({"pixel_values": torch.rand(1, 2, 3, 16, 12)}, r"3 image tokens .* make 6 features"),
         ({"pixel_values": torch.rand(1, 3, 16, 12)}, r"\(batch, pictures, channels"),
         ({"pixel_values": torch.rand(1, 1, 3, 3, 12)}, "less than one patch"),
         (

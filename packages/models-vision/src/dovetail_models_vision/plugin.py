@@ -19,7 +19,6 @@ from dovetail_models_vision.declarations.pipelines import PIPELINES
 from dovetail_models_vision.declarations.segmenters import SEGMENTERS
 
 PROCESSORS = {
-    "idefics3": ("Idefics3", False),
     "pixtral": ("Pixtral", False),
     "videomae": ("VideoMAE", True),
     "vilt": ("Vilt", True),

@@ -79,3 +79,12 @@ LANGUAGE: tuple[ModelDeclaration, ...] = (
         models=(),
     ),
 )
+    family(
+        "idefics3",
+        "Idefics3",
+        ("Model",),
+        auto=dict.fromkeys(WRITERS, "Idefics3ForConditionalGeneration"),
+        tokenizer=LLAMA_TOKENIZER,
+        image_processor="Idefics3ImageProcessor",
+        processor="Idefics3Processor",
+    ),

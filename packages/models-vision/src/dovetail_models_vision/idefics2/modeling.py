@@ -144,12 +144,12 @@ class Idefics2Connector(nn.Module):
         self.perceiver_resampler = Idefics2PerceiverResampler(config.perceiver_config)
 
     def forward(self, patches: Tensor, shown: Tensor) -> Tensor:
-        """Tokens (N, L, D) of patches (N, S, width), of which `shown` (N, S) are no padding."""
-        return self.perceiver_resampler(self.modality_projection(patches), shown)
+        """Tokens (N, L, D) of patches (N, S, width), of which `shown` (N, R, K) are no padding."""
+        return self.perceiver_resampler(self.modality_projection(patches), shown.flatten(1))
 
 
 class Idefics2PreTrainedModel(PreTrainedModel):
-    config_class = Idefics2Config
+    config_class: ClassVar[Any] = Idefics2Config
     base_model_prefix = "model"
     _no_split_modules: ClassVar[list[str]] = [
         "CLIPEncoderLayer",
@@ -225,7 +225,7 @@ class Idefics2Model(Idefics2PreTrainedModel, PlacesPictures):
         real = pixels.ne(0).flatten(1).any(1) & mask.flatten(1).any(1)
         shown = self.shown(mask[real])
         states = self.vision_model(pixels[real], shown, return_dict=True).last_hidden_state
-        return self.connector(states, shown.flatten(1))
+        return self.connector(states, shown)
 
     def shown(self, mask: Tensor) -> Tensor:
         """Which patches (N, R, K) have no pixel of padding, by a mask (N, H, W) of pixels."""

@@ -56,7 +56,7 @@ class Idefics2Processor(VisionLanguageProcessor):
     valid_kwargs: ClassVar[list[str]] = ["image_seq_len", "chat_template"]
     image_processor_class: ClassVar[str] = "Idefics2ImageProcessor"
     kwargs_class = Idefics2ProcessorKwargs
-    notes = ("image_seq_len", "parts")
+    notes: ClassVar[tuple[str, ...]] = ("image_seq_len", "parts")
     special_tokens: ClassVar[tuple[str, ...]] = (AROUND, "<image>", "<end_of_utterance>")
     image_seq_len: int
 
