@@ -125,8 +125,10 @@ LLAVA = {
     "image_seq_length": 4,
 }
 IDEFICS2 = {**test_idefics2.SIZES, "image_token_id": 97}
+IDEFICS3 = {**test_idefics3.SIZES, "image_token_id": 96, "scale_factor": 4}
 WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "idefics2/original": ("Idefics2ForConditionalGeneration", IDEFICS2, {}),
+    "idefics3/original": ("Idefics3ForConditionalGeneration", IDEFICS3, {}),
     "llava/original": (
         "LlavaForConditionalGeneration",
         LLAVA,
@@ -142,10 +144,8 @@ WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         LLAVA | {"video_token_index": 3, "video_seq_length": 1, "spatial_pool_mode": "max"},
         {"image_token_index": vision_language.IMAGE, "video_token_index": 3},
     ),
-IDEFICS3 = {**test_idefics3.SIZES, "image_token_id": 96, "scale_factor": 4}
 }
 """Models that write about pictures: their configs must come back as they were."""
-    "idefics3/original": ("Idefics3ForConditionalGeneration", IDEFICS3, {}),
 
 
 def test_every_converter_of_the_package_has_a_case():

@@ -54,6 +54,15 @@ LANGUAGE: tuple[ModelDeclaration, ...] = (
         image_processor="Idefics2ImageProcessor",
         processor="Idefics2Processor",
     ),
+    family(
+        "idefics3",
+        "Idefics3",
+        ("Model",),
+        auto=dict.fromkeys(WRITERS, "Idefics3ForConditionalGeneration"),
+        tokenizer=LLAMA_TOKENIZER,
+        image_processor="Idefics3ImageProcessor",
+        processor="Idefics3Processor",
+    ),
     writer("llava", "Llava", image_processor=CLIP_PROCESSOR),
     writer("llava_next", "LlavaNext", image_processor="LlavaNextImageProcessor"),
     writer(
@@ -79,12 +88,3 @@ LANGUAGE: tuple[ModelDeclaration, ...] = (
         models=(),
     ),
 )
-    family(
-        "idefics3",
-        "Idefics3",
-        ("Model",),
-        auto=dict.fromkeys(WRITERS, "Idefics3ForConditionalGeneration"),
-        tokenizer=LLAMA_TOKENIZER,
-        image_processor="Idefics3ImageProcessor",
-        processor="Idefics3Processor",
-    ),
