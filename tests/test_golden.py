@@ -30,6 +30,7 @@ UNUSED = re.compile(
     r"|OwlViTForObjectDetection-owlvit\.(logit_scale|visual_projection)"  # a patch has its own
     r"|SiglipForImageClassification-vision_model\.head\."
     r"|(Vision)?EncoderDecoderModel-encoder\.pooler"  # the decoder reads tokens
+    r"|ViltForMaskedLM-vilt\.pooler"
     r"|BlipModel-text_model.*crossattention"  # a method of its own looks at pictures
     r"|LayoutLMFor(MaskedLM|QuestionAnswering|TokenClassification)-layoutlm\.pooler"
 )

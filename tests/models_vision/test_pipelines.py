@@ -73,6 +73,7 @@ def as_base64(picture: Image.Image) -> str:
         ("depths", "depth-estimation"),
         ("pictures-and-texts", "zero-shot-image-classification"),
         ("boxes-of-texts", "zero-shot-object-detection"),
+        ("questions", "visual-question-answering"),
     ],
 )
 def test_the_task_follows_from_the_model_or_is_named(folders, checkpoint, task):
@@ -211,6 +212,32 @@ def test_sought_things_that_cannot_be_are_named(folders, picture):
             pipe(inputs, **arguments)
 
 
+def test_each_question_is_asked_of_each_picture(folders, picture, file):
+    pipe = dovetail.pipeline("visual-question-answering", folders["questions"], top_k=1)
+    questions = ["hello", "is it good"]
+    expected = [pipe(picture, question) for question in questions]
+    assert pipe(picture, questions) == expected
+    assert pipe([picture, file], questions) == expected * 2
+    assert pipe({"image": file, "question": "hello"}) == expected[0]
+    rows = ({"image": picture, "question": question} for question in questions)
+    assert list(pipe(rows)) == expected
+
+
+def test_questions_that_are_none_are_named(folders, picture):
+    pipe = dovetail.pipeline("visual-question-answering", folders["questions"])
+    for inputs, message in (
+        (picture, "question=None"),
+        ({"image": picture, "question": 5}, "question=5"),
+        (None, "needs a picture"),
+    ):
+        with pytest.raises(PipelineError, match=message):
+            pipe(inputs)
+    with pytest.raises(PipelineError, match="top_k=0"):
+        pipe(picture, "hello", top_k=0)
+    drawing = pipe.draw({"image": picture, "question": "hello"}, [{"answer": "a cat"}])
+    assert drawing.height > picture.height
+
+
 # Drawings.
 
 
@@ -233,6 +260,12 @@ def test_labels_are_drawn_below_the_picture(folders, picture, file, capsys):
 def test_labels_of_the_callers_choice_are_drawn_below_the_picture(folders, picture, file, capsys):
     task, labels = "zero-shot-image-classification", 'candidate_labels=["world", "hello"]'
     image = drawn(task, folders["pictures-and-texts"], file, "-a", labels)
+    assert image.height > picture.height
+
+
+def test_answers_are_drawn_below_the_picture(folders, picture, file, capsys):
+    task, question = "visual-question-answering", 'question="is it good"'
+    image = drawn(task, folders["questions"], file, "-a", question)
     assert image.height > picture.height
 
 

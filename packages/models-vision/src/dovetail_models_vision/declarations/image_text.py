@@ -56,4 +56,15 @@ IMAGE_TEXT = (
     ),
     tower("siglip_text_model", "siglip.text:SiglipText"),
     tower("siglip_vision_model", "siglip.vision:SiglipVision", ("AutoModel", "AutoModelForImage")),
+    family(
+        "vilt",
+        "Vilt",
+        ("Model", "ForMaskedLM", "ForTokenClassification"),
+        auto={"AutoModelForVisualQuestionAnswering": "ViltForQuestionAnswering"},
+        models=("PreTrainedModel", "ForImageAndTextRetrieval", "ForImagesAndTextClassification"),
+        tokenizer="dovetail_models_text.bert.tokenization:BertTokenizer",
+        image_processor="ViltImageProcessor",
+        processor="ViltProcessor",
+        aliases={"ViltFeatureExtractor": "image_processing:ViltImageProcessor"},
+    ),
 )

@@ -53,6 +53,12 @@ PIPELINES = (
         inputs="multimodal",
     ),
     _task(
+        "visual-question-answering",
+        ("AutoModelForVisualQuestionAnswering",),
+        "dandelin/vilt-b32-finetuned-vqa@d0a1f6a",
+        inputs="multimodal",
+    ),
+    _task(
         "zero-shot-image-classification",
         ("AutoModelForZeroShotImageClassification",),
         "openai/clip-vit-base-patch32@3d74acf",
