@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,11 @@ def products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rows
 
 
-@pytest.fixture
-def one_thread():
+@pytest.fixture(params=[1, 2])
+def few_threads(request: pytest.FixtureRequest) -> Iterator[int]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
+    torch.set_num_threads(request.param)
+    yield request.param
     torch.set_num_threads(before)
 
 
@@ -141,10 +142,8 @@ def test_neighbours_by_chance_are_left_alone() -> None:
         assert torch.equal(first, one(torch.ones(1, 4)))
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_wide_matrices_are_stored_by_input_on_one_thread(
-    products: list[int], tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("few_threads")
+def test_matrices_with_short_rows_are_stored_by_input(tmp_path: Path) -> None:
     torch.manual_seed(0)
     sizes = SIZES | {"vocab_size": 4096, "hidden_size": 128, "tie_word_embeddings": True}
     model = LlamaForCausalLM(LlamaConfig(**sizes)).eval()
@@ -159,6 +158,15 @@ def test_wide_matrices_are_stored_by_input_on_one_thread(
     first, again = (load_file(tmp_path / n / "model.safetensors") for n in ("first", "again"))
     assert first.keys() == again.keys()
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_a_seated_nan_is_found(tmp_path: Path) -> None:
+    model = LlamaForCausalLM(LlamaConfig(**SIZES | {"vocab_size": 8192}))
+    with torch.no_grad():
+        model.lm_head.weight[8000, 3] = torch.nan
+    model.save_pretrained(tmp_path)
+    _, told = LlamaForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert told["nan_keys"] == ["lm_head.weight"]
 
 
 def test_parameters_can_be_saved_by_others(tmp_path: Path) -> None:

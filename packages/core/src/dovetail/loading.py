@@ -321,7 +321,7 @@ class _Load:
                 if tensor is None:
                     device = self.where.device_of(name)
                     tensor = source.to(targets[name].dtype, device).contiguous()
-                if source.has_nan(tensor):
+                if has_nan(tensor) if name in places else source.has_nan(tensor):
                     self.report.with_nan.append(name)
                 # Pickles may hold one memory under several names which this model does not tie.
                 tensor = tensor.clone() if tensor.data_ptr() in used else tensor

@@ -2,7 +2,7 @@
 
 Projections that read the same input (query, key and value; gate and up) are quicker as one product,
 which needs their weights one after the other: a module names such children in ``side_by_side``.
-Matrices that are not narrow are quicker input by input when torch runs on one thread. Names, shapes
+Float32 matrices are quicker in large pages and, when rows are short, input by input. Names, shapes
 and values of the parameters stay as they are; `dovetail.layers.projections` makes use of what it
 finds.
 """
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from dovetail.layers.projections import Linear
+from dovetail.pages import LargePages
 from dovetail.weights import FileTensor, LazyTensor
 
-WIDE = 1  # times as many outputs as inputs
+SHORT = 1024  # inputs; the sums over longer rows are quicker than what they are made of is read
 LARGE = 1 << 18  # weights; smaller matrices stay in the processor's caches
 
 
@@ -46,6 +47,7 @@ def seated(
     left out.
     """
     places: dict[str, Tensor] = {}
+    pages = LargePages()
     for group in _groups(model):
         names = [hosts.get(name, name) for name in group]
         if not all(name in sources and name not in places for name in names):
@@ -53,7 +55,7 @@ def seated(
         kinds = {_Kind(targets[n].dtype, device_of(n), targets[n].shape[1:]) for n in names}
         if len(kinds) == 1 and all(targets[name].numel() for name in names):
             parts = [sources[name] for name in names]
-            places |= zip(names, _placed(parts, kinds.pop()), strict=False)
+            places |= zip(names, _placed(parts, kinds.pop(), pages), strict=False)
     return places
 
 
@@ -71,40 +73,50 @@ def _groups(model: nn.Module) -> Iterator[list[str]]:
     yield from singles
 
 
-def _placed(parts: list[LazyTensor], kind: _Kind) -> list[Tensor]:
+def _placed(parts: list[LazyTensor], kind: _Kind, pages: LargePages) -> list[Tensor]:
     """The tensors in their places; none when they may lie anywhere."""
     rows = sum(part.shape[0] for part in parts)
     if kind.device.type == "meta":
         return []
-    if _is_quicker_by_input(rows, kind):
-        whole = torch.empty(*kind.rest, rows, dtype=kind.dtype).t()
+    if _is_read_from_memory(rows, kind):
+        turned = _is_quicker_by_input(rows, *kind.rest)
+        shape = (*kind.rest, rows) if turned else (rows, *kind.rest)
+        whole = pages.empty(shape, kind.dtype)
+        whole = whole.t() if turned else whole
     elif len(parts) == 1:
         return []
-    elif kind.device.type == "cpu" and all(part.dtype == kind.dtype for part in parts):
-        mapped = _mapped(parts)
+    else:
+        mapped = _mapped(parts) if _is_usable_as_stored(parts, kind) else None
         if mapped is not None:
             return mapped
-        whole = torch.empty(rows, *kind.rest, dtype=kind.dtype)
-    else:
         whole = torch.empty(rows, *kind.rest, dtype=kind.dtype, device=kind.device)
     places = whole.split([part.shape[0] for part in parts])
     return [part.fill(place) for part, place in zip(parts, places, strict=True)]
 
 
-def _is_quicker_by_input(rows: int, kind: _Kind) -> bool:
-    """Whether the product with one row reads the transposed matrix faster.
+def _is_usable_as_stored(parts: list[LazyTensor], kind: _Kind) -> bool:
+    return kind.device.type == "cpu" and all(part.dtype == kind.dtype for part in parts)
 
-    oneDNN, which uses all threads, reads rows at the memory's speed. On one thread it stays behind
-    MKL's product with a transposed matrix, which knows one thread only.
-    """
+
+def _is_read_from_memory(rows: int, kind: _Kind) -> bool:
+    """Whether products with one row take as long as reading the matrix: those in 16 bits take
+    longer on most processors, and are left where they are."""
     return (
-        torch.get_num_threads() == 1
-        and kind.device.type == "cpu"
+        kind.device.type == "cpu"
         and kind.dtype is torch.float32
         and len(kind.rest) == 1
-        and rows >= WIDE * kind.rest[0]
         and rows * kind.rest[0] >= LARGE
     )
+
+
+def _is_quicker_by_input(rows: int, inputs: int) -> bool:
+    """Whether the product with one row reads the transposed matrix faster.
+
+    oneDNN reads long rows at the memory's speed, and spreads them over all threads. With short ones
+    it stays behind MKL's product with a transposed matrix, which is for one thread, or two that
+    take a half each.
+    """
+    return torch.get_num_threads() <= 2 and inputs < SHORT and rows >= inputs
 
 
 def _mapped(parts: list[LazyTensor]) -> list[Tensor] | None:

@@ -192,10 +192,18 @@ class SafetensorsFile:
         return [part.view(entry.shape) for part, entry in zip(parts, entries, strict=True)]
 
     def read_into(self, target: Tensor, entry: HeaderEntry) -> None:
-        """Read a tensor into `target`, memory on the CPU of its size."""
-        if entry.begin < entry.end:
-            self._file.seek(self.data_start + entry.begin)
+        """Read a tensor into `target` on the CPU, which has its dtype and shape, of any strides."""
+        if entry.begin == entry.end:
+            return
+        self._file.seek(self.data_start + entry.begin)
+        if target.is_contiguous():
             self._read(target.view(-1).view(torch.uint8).numpy().data)
+            return
+        size = prod(entry.shape[1:]) * entry.dtype.itemsize
+        for rows in target.split(max(PIECE_BYTES // size, 1)):
+            piece = torch.empty(rows.shape, dtype=entry.dtype)
+            self._read(piece.view(-1).view(torch.uint8).numpy().data)
+            rows.copy_(piece)
 
     def has_nan(self, name: str) -> bool:
         """Whether a tensor holds a NaN; read through a small buffer, so that nothing stays mapped
@@ -251,7 +259,7 @@ class FileTensor(LazyTensor):
 
     def fill(self, target: Tensor) -> Tensor:
         """Write the tensor over `target`: straight from the file, when it is of the same kind."""
-        if target.dtype != self.dtype or target.device.type != "cpu" or not target.is_contiguous():
+        if target.dtype != self.dtype or target.device.type != "cpu":
             return super().fill(target)
         self.file.read_into(target, self.entry)
         return target

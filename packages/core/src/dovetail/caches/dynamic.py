@@ -32,11 +32,14 @@ class DynamicLayer(CacheLayer):
             self.keys = torch.cat((self.keys, key), 2)
             self.values = torch.cat((self.values, value), 2)
         else:
-            keys, values = self._reserve(self.keys, self.values, key.shape[2])
-            start, end = self.keys.shape[2], self.keys.shape[2] + key.shape[2]
-            keys[:, :, start:end] = key
-            values[:, :, start:end] = value
-            self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+            start, more = self.keys.shape[2], key.shape[2]
+            keys, values = self._reserve(self.keys, self.values, more)
+            keys.narrow(2, start, more).copy_(key)
+            values.narrow(2, start, more).copy_(value)
+            self.keys, self.values = (
+                keys.narrow(2, 0, start + more),
+                values.narrow(2, 0, start + more),
+            )
         return self.keys, self.values
 
     def _reserve(self, keys: Tensor, values: Tensor, more: int) -> KeyValue:

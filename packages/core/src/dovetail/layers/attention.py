@@ -61,6 +61,8 @@ def attention(
         output = run(
             query, key, value, mask, scale=scale, dropout=dropout, bias=bias, softcap=softcap
         )
+    if output.shape[2] == 1:  # the order is right already
+        return output.reshape(len(output), 1, -1)
     return output.transpose(1, 2).flatten(2)
 
 
@@ -237,6 +239,8 @@ def soft_cap(x: Tensor, bound: float | None) -> Tensor:
 
 def split_heads(states: Tensor, width: int) -> Tensor:
     """Split (B, T, H * `width`) into heads: (B, H, T, `width`)."""
+    if states.shape[1] == 1:
+        return states.view(len(states), states.shape[2] // width, 1, width)
     return states.unflatten(-1, (-1, width)).transpose(1, 2)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from dovetail.layers.immediate import is_immediate
 
 
 @cache
@@ -48,10 +51,12 @@ class RMSNorm(nn.Module):
         self.eps, self.offset = eps, offset
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or not x.is_cpu or torch.compiler.is_compiling():
+        if not x.is_cpu or not is_immediate():
             if x.dtype is torch.float32 and not self.offset:
                 return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
             scale = torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + self.eps)
+        elif x.numel() == x.shape[-1] and x.dtype is torch.float32 and not self.offset:
+            return self._row(x)
         else:
             scale = self._scale(x)
         if self.offset:
@@ -64,6 +69,13 @@ class RMSNorm(nn.Module):
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         mean_square = torch.addcmul(_constant(self.eps), length, length, value=1 / x.shape[-1])
         return mean_square.rsqrt_()
+
+    def _row(self, x: Tensor) -> Tensor:
+        """The norm of a single row, its scale a number of Python's."""
+        row = x.view(-1)
+        mean_square = row.dot(row).item() / row.numel() + self.eps
+        scale = mean_square**-0.5 if mean_square else math.inf
+        return torch.addcmul(_constant(0.0), x, self.weight, value=scale)
 
     def extra_repr(self) -> str:
         return f"{tuple(self.weight.shape)}, eps={self.eps}" + (", offset" if self.offset else "")

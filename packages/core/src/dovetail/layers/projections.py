@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from dovetail.layers.immediate import PLAIN_TENSORS, as_one, is_immediate
 
 ONEDNN_MIN_WEIGHTS = 1 << 16  # below this the call costs more than it saves
 
@@ -21,21 +23,31 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     if (
         x.dtype is torch.float32
-        and not torch.is_grad_enabled()
         and x.is_cpu
         and weight.numel() >= ONEDNN_MIN_WEIGHTS
         and x.size(-1) == weight.size(1)  # else torch's message names both shapes
+        and is_immediate()
         and not torch.is_autocast_enabled("cpu")
         and ONEDNN_LINEAR is not None
-        and not torch.compiler.is_compiling()
         and type(weight) in PLAIN_TENSORS
     ):
         if weight.stride(0) == 1 and x.numel() == x.size(-1):
-            row, by_input = x.reshape(1, -1), weight.t()
-            product = row.mm(by_input) if bias is None else torch.addmm(bias, row, by_input)
-            return product.view(*x.shape[:-1], -1)
+            return _row_by_input(x, weight.t(), bias)
         return ONEDNN_LINEAR(x, weight, bias, "none", [], "")
     return F.linear(x, weight, bias)
+
+
+def _row_by_input(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The product of one row x (..., in) and a weight (in, out); MKL knows one thread for it, so
+    two take a half of the matrix each."""
+    inputs, outputs = weight.shape
+    if torch.get_num_threads() == 1 or outputs % 2:
+        product = x.view(1, inputs).mm(weight)
+    else:
+        halves = weight.view(inputs, 2, -1).transpose(0, 1)
+        product = x.view(1, 1, inputs).expand(2, 1, inputs).bmm(halves)
+    product = product.view(*x.shape[:-1], outputs)
+    return product if bias is None else product + bias
 
 
 def _onednn_linear() -> Callable[..., Tensor] | None:
@@ -44,7 +56,6 @@ def _onednn_linear() -> Callable[..., Tensor] | None:
 
 
 ONEDNN_LINEAR = _onednn_linear()
-PLAIN_TENSORS = (nn.Parameter, Tensor)
 
 
 class Linear(nn.Linear):
@@ -65,15 +76,14 @@ def together(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
     if joint is not None and joint.layers == [*layers] and joint.serves(x):
         return joint.parts(x)
     if (
-        torch.is_grad_enabled()
-        or torch.compiler.is_compiling()
+        not is_immediate()
         or not all(map(_is_plain, layers))
-        or (weight := _as_one([layer._parameters["weight"] for layer in layers])) is None
+        or (weight := as_one([layer._parameters["weight"] for layer in layers])) is None
     ):
         return tuple(layer(x) for layer in layers)
     bias = None
     if any(layer._parameters["bias"] is not None for layer in layers):
-        bias = _as_one([layer._parameters["bias"] for layer in layers])
+        bias = as_one([layer._parameters["bias"] for layer in layers])
         if bias is None:
             return tuple(layer(x) for layer in layers)
     widths = [layer.out_features for layer in layers]
@@ -88,25 +98,6 @@ def _is_plain(layer: nn.Module) -> bool:
         and not layer._forward_pre_hooks
         and "forward" not in vars(layer)
     )
-
-
-def _as_one(tensors: Sequence[Tensor | None]) -> Tensor | None:
-    """A view of `tensors` as one, None when they do not follow each other in one storage."""
-    first = tensors[0]
-    if first is None:
-        return None
-    rows, end, strides = 0, first.data_ptr(), first.stride()
-    for tensor in tensors:
-        if tensor is None or tensor.data_ptr() != end or type(tensor) not in PLAIN_TENSORS:
-            return None
-        if tensor.dtype is not first.dtype or tensor.stride() != strides:
-            return None
-        rows += tensor.shape[0]
-        end += tensor.shape[0] * strides[0] * tensor.itemsize
-    storage = first.untyped_storage()
-    if end > storage.data_ptr() + storage.nbytes():
-        return None  # neighbours by chance
-    return first.as_strided((rows, *first.shape[1:]), strides)
 
 
 class Conv1D(nn.Module):

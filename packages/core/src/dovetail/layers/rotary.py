@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dovetail.errors import ConfigError, near_matches
+from dovetail.layers.immediate import as_one, is_immediate
 
 Frequencies = tuple[Tensor, float]
 """Inverse frequencies (E/2,) and the factor by which cosines and sines are multiplied."""
@@ -220,9 +221,15 @@ def apply_rotary(
 
     `cos` and `sin` (B, T, width) are those of `RotaryEmbedding`; `swap` tells what a pair of
     channels is: `swap_halves` or `swap_neighbours`. Channels beyond the width of `cos` stay as they
-    are.
+    are. Heads that lie side by side in memory, as `dovetail.layers.projections.together` leaves
+    them, turn as one.
     """
-    cos, sin = cos.unsqueeze(heads_dim), sin.unsqueeze(heads_dim)
+    if heads_dim != 1 or len(cos) > 1:  # else they broadcast as they are
+        cos, sin = cos.unsqueeze(heads_dim), sin.unsqueeze(heads_dim)
+    if is_immediate() and (both := as_one((query, key), heads_dim)) is not None:
+        heads = [query.shape[heads_dim], key.shape[heads_dim]]
+        query, key = _rotated(both, cos, sin, swap).split_with_sizes(heads, heads_dim)
+        return query, key
     return _rotated(query, cos, sin, swap), _rotated(key, cos, sin, swap)
 
 

@@ -68,26 +68,21 @@ def token_list(name: str, value: int | Iterable[int] | Tensor) -> list[int]:
     return tokens
 
 
-def vocabulary_mask(token_ids: Iterable[int], scores: Tensor) -> Tensor:
-    """Booleans (V,) that are True at `token_ids`; ids beyond the vocabulary are passed over."""
-    size = scores.shape[-1]
-    mask = torch.zeros(size, dtype=torch.bool)
-    mask[[token for token in token_ids if token < size]] = True
-    return mask.to(scores.device)
+class TokenSet:
+    """Fixed tokens whose scores are set; ids beyond the vocabulary are passed over.
 
-
-class TokenMask:
-    """The mask of fixed tokens, made on first use and kept as long as vocabulary and device stay
-    the same.
+    Their indices are made on first use and kept as long as vocabulary and device stay the same.
     """
 
     def __init__(self, token_ids: list[int]) -> None:
         self.token_ids = token_ids
-        self._mask: Tensor | None = None
+        self._indices: Tensor | None = None
+        self._made_for: tuple[int, torch.device] | None = None
 
-    def __call__(self, scores: Tensor) -> Tensor:
-        """Booleans (V,) for `scores` (B, V)."""
-        mask = self._mask
-        if mask is None or mask.shape[0] != scores.shape[-1] or mask.device != scores.device:
-            mask = self._mask = vocabulary_mask(self.token_ids, scores)
-        return mask
+    def fill(self, scores: Tensor, value: float) -> Tensor:
+        """`scores` (B, V) with `value` for these tokens."""
+        kind = scores.shape[-1], scores.device
+        if self._indices is None or self._made_for != kind:
+            within = [token for token in self.token_ids if token < kind[0]]
+            self._indices, self._made_for = torch.tensor(within, device=kind[1]).long(), kind
+        return scores.index_fill(-1, self._indices, value)

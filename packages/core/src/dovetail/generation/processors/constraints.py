@@ -11,9 +11,8 @@ from torch import Tensor
 from dovetail.errors import GenerationError
 from dovetail.generation.processors.base import (
     LogitsProcessor,
-    TokenMask,
+    TokenSet,
     token_list,
-    vocabulary_mask,
 )
 
 MINUS_INFINITY = -float("inf")
@@ -62,11 +61,11 @@ class SuppressTokensLogitsProcessor(LogitsProcessor):
 
     def __init__(self, suppress_tokens: list[int] | Tensor, device: str = "cpu") -> None:
         self.suppress_tokens = token_list("suppress_tokens", suppress_tokens)
-        self._mask = TokenMask(self.suppress_tokens)
+        self._tokens = TokenSet(self.suppress_tokens)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return changed scores (B, V)."""
-        return scores.masked_fill(self._mask(scores), MINUS_INFINITY)
+        return self._tokens.fill(scores, MINUS_INFINITY)
 
 
 class SuppressTokensAtBeginLogitsProcessor(LogitsProcessor):
@@ -77,6 +76,7 @@ class SuppressTokensAtBeginLogitsProcessor(LogitsProcessor):
     ) -> None:
         self.begin_suppress_tokens = token_list("begin_suppress_tokens", begin_suppress_tokens)
         self.begin_index = begin_index
+        self._tokens = TokenSet(self.begin_suppress_tokens)
 
     def set_begin_index(self, begin_index: int) -> None:
         """Move the step."""
@@ -86,9 +86,7 @@ class SuppressTokensAtBeginLogitsProcessor(LogitsProcessor):
         """Return changed scores (B, V)."""
         if input_ids.shape[-1] != self.begin_index:
             return scores
-        return scores.masked_fill(
-            vocabulary_mask(self.begin_suppress_tokens, scores), MINUS_INFINITY
-        )
+        return self._tokens.fill(scores, MINUS_INFINITY)
 
 
 class PrefixConstrainedLogitsProcessor(LogitsProcessor):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dovetail.errors import GenerationError
 from dovetail.generation.checks import POSITIVE, POSITIVE_REAL
-from dovetail.generation.processors.base import LogitsProcessor, TokenMask, token_list
+from dovetail.generation.processors.base import LogitsProcessor, TokenSet, token_list
 
 MINUS_INFINITY = -float("inf")
 
@@ -190,13 +190,13 @@ class MinLengthLogitsProcessor(LogitsProcessor):
             raise GenerationError(f"min_length={min_length!r}: it must be an integer of at least 0")
         self.min_length = min_length
         self.eos_token_id = token_list("eos_token_id", eos_token_id)
-        self._ends = TokenMask(self.eos_token_id)
+        self._ends = TokenSet(self.eos_token_id)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return changed scores (B, V)."""
         if input_ids.shape[-1] >= self.min_length:
             return scores
-        return scores.masked_fill(self._ends(scores), MINUS_INFINITY)
+        return self._ends.fill(scores, MINUS_INFINITY)
 
 
 class MinNewTokensLengthLogitsProcessor(MinLengthLogitsProcessor):
