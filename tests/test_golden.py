@@ -25,6 +25,8 @@ UNUSED = re.compile(
     r"|DPTFor.*-(dpt\.layernorm|neck\.fusion_stage\.layers\.0\.residual_layer1)"  # not read
     r"|Detr.*decoder\.layers\.0\.self_attn\.v_proj\.weight$"  # the first layer's values are 0
     r"|DetrForSegmentation-mask_head\.lay[345]\.bias$"  # a norm of single channels removes it
+    r"|Mask2Former.*\.input_projections\.\d\.0\.bias$"  # so here
+    r"|RTDetrModel-denoising_class_embed"  # objects are noised in training
     r"|Llava.*-vision_tower\.vision_model\.post_layernorm"  # features are taken before it
     r"|CLIPForImageClassification-vision_model\.post_layernorm"  # it averages patches
     r"|OwlViTForObjectDetection-owlvit\.(logit_scale|visual_projection)"  # a patch has its own

@@ -51,7 +51,7 @@ class DetectorConformance(VisionConformance):
 
     def pixels(self, config: Any, batch: int = 2) -> Tensor:
         """Pictures of which the last map has several places."""
-        return torch.from_numpy(seeded.noise("pixels", (batch, config.num_channels, 64, 64)))
+        return torch.from_numpy(seeded.noise("pixels", (batch, 3, 64, 64)))
 
     def labels(self, model_class: Any, config: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         name = model_class.__name__
@@ -59,3 +59,16 @@ class DetectorConformance(VisionConformance):
             return {}
         rows = len(inputs["pixel_values"]) if inputs else 2
         return {"labels": objects(masks=name.endswith("ForSegmentation"))[:rows]}
+
+
+class DeformableConformance(DetectorConformance):
+    """The battery for detectors whose queries look at points."""
+
+    def build(self, model_class: Any, **changes: Any) -> Any:
+        """A model whose points do not jump over a whole map when a state changes a little."""
+        model = super().build(model_class, **changes)
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if name.endswith("sampling_offsets.weight"):
+                    weight.mul_(0.02)
+        return model

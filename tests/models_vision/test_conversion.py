@@ -36,6 +36,18 @@ DEFORMABLE = {
     "decoder_n_points": 3,
 }
 BOTTLENECK = {**resnet(*STAGES), "layer_type": "bottleneck", "depths": [1, 2, 1, 1]}
+RT_DETR = {
+    "backbone_config": resnet(*STAGES[1:]) | {"model_type": "rt_detr_resnet"},
+    "encoder_in_channels": [12, 16, 24],
+    "encoder_hidden_dim": 32,
+    "encoder_ffn_dim": 37,
+    "d_model": 48,
+    "hidden_expansion": 0.5,
+    "decoder_in_channels": [32, 32, 32],
+    "decoder_layers": 2,
+    "decoder_ffn_dim": 41,
+    "num_labels": 7,
+}
 SAM = {
     "vision_config": {
         "hidden_size": 24,
@@ -113,6 +125,11 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "DPTForSemanticSegmentation",
         DPT | {"use_batch_norm_in_fusion_residual": True},
         {},
+    ),
+    "rt_detr/lyuwenyu": (
+        "RTDetrForObjectDetection",
+        RT_DETR | {"num_queries": 5},
+        {"num_queries": 5},
     ),
     "sam/facebook": ("SamModel", SAM, {}),
     "segformer/nvidia": ("SegformerForSemanticSegmentation", SEGFORMER, {}),
@@ -195,6 +212,24 @@ def test_variants_of_deformable_detr_are_told_apart(changes: dict[str, Any], tmp
     assert {name: getattr(config, name) for name in changes if name != "backbone_config"} == {
         name: value for name, value in changes.items() if name != "backbone_config"
     }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "backbone_config": BOTTLENECK
+            | {"model_type": "rt_detr_resnet"}
+            | {"out_features": STAGES[1:]},
+            "num_denoising": 0,
+        },
+        {"learn_initial_query": True, "num_feature_levels": 4, "encode_proj_layers": [1, 2]},
+    ],
+    ids=["bottleneck", "learned"],
+)
+def test_variants_of_rt_detr_are_told_apart(changes: dict[str, Any], tmp_path: Path):
+    model = tiny("RTDetrForObjectDetection", RT_DETR | changes)
+    check_layout("rt_detr/lyuwenyu", model, tmp_path)
 
 
 def tiny(architecture: str, sizes: dict[str, Any]) -> Any:

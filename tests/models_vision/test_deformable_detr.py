@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models_vision.detectors import OWN_BACKBONE, DetectorConformance, resnet
+from tests.models_vision.detectors import OWN_BACKBONE, DeformableConformance, resnet
 
 from dovetail import (
     DeformableDetrConfig,
@@ -34,18 +34,9 @@ SIZES = {
 TWO_STAGES = {"two_stage": True, "with_box_refine": True, "two_stage_num_proposals": 4}
 
 
-class DeformableConformance(DetectorConformance):
+class FourLevels(DeformableConformance):
     config_class = DeformableDetrConfig
     unused = (r"conv_encoder", r"k_proj\.bias", r"input_proj\.3\.0")
-
-    def build(self, model_class: Any, **changes: Any) -> Any:
-        """A model whose points do not jump over a whole map when a state changes a little."""
-        model = super().build(model_class, **changes)
-        with torch.no_grad():
-            for name, weight in model.named_parameters():
-                if name.endswith("sampling_offsets.weight"):
-                    weight.mul_(0.02)
-        return model
 
     def test_hidden_states_and_attentions_are_recorded(self, model_class: Any) -> None:
         model = self.build(model_class)
@@ -61,15 +52,15 @@ class DeformableConformance(DetectorConformance):
                 expect_close(total, torch.ones_like(total), name, 1e-5)
 
 
-class TestDeformableDetr(DeformableConformance):
+class TestDeformableDetr(FourLevels):
     model_classes = (DeformableDetrModel, DeformableDetrForObjectDetection)
     sizes = SIZES
 
 
-class TestTwoStages(DeformableConformance):
+class TestTwoStages(FourLevels):
     model_classes = (DeformableDetrForObjectDetection,)
     sizes = SIZES | TWO_STAGES | {"auxiliary_loss": True}
-    unused = (*DeformableConformance.unused, r"(class|bbox)_embed\.2\.", r"enc_output")
+    unused = (*FourLevels.unused, r"(class|bbox)_embed\.2\.", r"enc_output")
 
 
 def test_points_of_maps_are_read_as_the_formula_says():

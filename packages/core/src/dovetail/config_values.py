@@ -122,10 +122,15 @@ def plain(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-def difference(value: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a nested config that differ from its defaults, and its model type."""
+def difference(
+    value: Mapping[str, Any], default: Mapping[str, Any], own: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The keys of a nested config that differ from what it is by `default` or, since a reader may
+    know no more than its class, from that class's `own` defaults; and its model type."""
     changed = {
-        name: part for name, part in value.items() if name not in default or part != default[name]
+        name: part
+        for name, part in value.items()
+        if name not in default or not part == default[name] == own.get(name, part)
     }
     if "model_type" in value:
         changed["model_type"] = value["model_type"]

@@ -360,7 +360,7 @@ class PretrainedConfig(PushToHubMixin, Attributes, keywords_only=True):
         for name, value in self.to_dict().items():
             sub = self.__dict__.get(name)
             if isinstance(sub, PretrainedConfig) and isinstance(own.get(name), dict):
-                value = difference(value, own[name])
+                value = difference(value, own[name], _class_defaults(type(sub)))
                 if not value:
                     continue
             elif (

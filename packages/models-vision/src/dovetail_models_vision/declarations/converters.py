@@ -26,6 +26,9 @@ CONVERTERS = (
     layout("llava", "original", "ORIGINAL", "llava-v1.5-*: the decoder's files with all parts"),
     layout("llava_next", "original", "ORIGINAL", "llava-v1.6-*: with the end of rows"),
     layout("llava_next_video", "original", "ORIGINAL", "LLaVA-NeXT-Video-*: with pooled frames"),
+    layout(
+        "rt_detr", "lyuwenyu", "DETECTOR", "rtdetr_r*vd*.pth: the moving average of the weights"
+    ),
     layout("sam", "facebook", "FACEBOOK", "sam_vit_*.pth: all three parts"),
     layout("segformer", "nvidia", "SEGMENTER", "segformer.b*.pth: encoder and head"),
     layout("segformer", "nvidia-mit", "CLASSIFIER", "mit_b*.pth: encoder and classifier"),

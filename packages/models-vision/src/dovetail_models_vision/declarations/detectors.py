@@ -26,6 +26,12 @@ DETECTORS = (
         aliases={"DetrFeatureExtractor": "image_processing:DetrImageProcessor"},
     ),
     family(
+        "rt_detr",
+        "RTDetr",
+        ("Model", "ForObjectDetection"),
+        image_processor="RTDetrImageProcessor",
+    ),
+    family(
         "sam",
         "Sam",
         ("Model",),

@@ -15,7 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dovetail_models_vision.detection.boxes import generalized_iou, to_corners
+from dovetail_models_vision.detection.boxes import (
+    generalized_iou,
+    intersection_over_union,
+    to_corners,
+)
 from dovetail_models_vision.detection.matching import (
     Matcher,
     Matches,
@@ -64,6 +68,30 @@ def focal_term(
     wanted = F.one_hot(wanted_classes(logits, targets, matches, classes), classes + 1)[..., :-1]
     loss = sigmoid_focal_loss(logits, wanted.to(logits.dtype), alpha, gamma)
     return {"loss_ce": loss.sum() / count}
+
+
+def varifocal_term(
+    prediction: Prediction,
+    targets: Targets,
+    matches: Matches,
+    count: Tensor,
+    *,
+    alpha: float,
+    gamma: float,
+) -> Losses:
+    """The varifocal loss (arXiv 2008.13367) for each object: the better a matched box, the nearer
+    to 1 its class is wanted."""
+    logits, boxes = prediction["logits"], prediction["pred_boxes"][query_index(matches)].detach()
+    classes = logits.shape[-1]
+    wanted = matched(targets, "boxes", matches).to(boxes)
+    overlap = intersection_over_union(to_corners(boxes), to_corners(wanted))[0].diagonal()
+    found = F.one_hot(wanted_classes(logits, targets, matches, classes), classes + 1)[..., :-1]
+    quality = logits.new_zeros(logits.shape[:2])
+    quality[query_index(matches)] = overlap.to(quality)
+    goal = quality[..., None] * found
+    weight = alpha * logits.detach().sigmoid() ** gamma * (1 - found) + goal
+    loss = F.binary_cross_entropy_with_logits(logits, goal, weight=weight, reduction="sum")
+    return {"loss_vfl": loss / count}
 
 
 def sigmoid_focal_loss(logits: Tensor, wanted: Tensor, alpha: float, gamma: float = 2.0) -> Tensor:
@@ -152,10 +180,16 @@ class Criterion:
         return self.weighed(losses), losses
 
     def parts(
-        self, prediction: Prediction, targets: Targets, count: Tensor, terms: Sequence[Term]
+        self,
+        prediction: Prediction,
+        targets: Targets,
+        count: Tensor,
+        terms: Sequence[Term],
+        matches: Matches | None = None,
     ) -> Losses:
-        """All `terms` of one prediction, which is matched anew."""
-        matches = self.matcher(prediction["logits"], prediction["pred_boxes"], targets)
+        """All `terms` of one prediction, which is matched anew unless `matches` are known."""
+        if matches is None:
+            matches = self.matcher(prediction["logits"], prediction["pred_boxes"], targets)
         parts = [term(prediction, targets, matches, count) for term in terms]
         return {name: loss for part in parts for name, loss in part.items()}
 

@@ -121,6 +121,74 @@ class DeformableDetrObjectDetectionOutput(ModelOutput):
     enc_outputs_coord_logits: Tensor | None = None
 
 
+@dataclass
+class RTDetrDecoderOutput(ModelOutput):
+    """Of RT-DETR's decoder: after each layer states (B, layers, Q, D), logits and boxes."""
+
+    last_hidden_state: Tensor | None = None
+    intermediate_hidden_states: Tensor | None = None
+    intermediate_logits: Tensor | None = None
+    intermediate_reference_points: Tensor | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+
+
+@dataclass
+class RTDetrModelOutput(ModelOutput):
+    """Of RT-DETR's body; `encoder_last_hidden_state` is a list of maps (B, D, H, W).
+
+    `enc_outputs_class` (B, S, classes) and `enc_outputs_coord_logits` (B, S, 4) are what the
+    encoder proposes, `enc_topk_logits` and `enc_topk_bboxes` the best of it, from which
+    `init_reference_points` (B, Q, 4) come, as logits. `denoising_meta_values` are there in training
+    with labels: which queries are noised objects.
+    """
+
+    last_hidden_state: Tensor | None = None
+    intermediate_hidden_states: Tensor | None = None
+    intermediate_logits: Tensor | None = None
+    intermediate_reference_points: Tensor | None = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: list[Tensor] | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+    init_reference_points: Tensor | None = None
+    enc_topk_logits: Tensor | None = None
+    enc_topk_bboxes: Tensor | None = None
+    enc_outputs_class: Tensor | None = None
+    enc_outputs_coord_logits: Tensor | None = None
+    denoising_meta_values: dict[str, Any] | None = None
+
+
+@dataclass
+class RTDetrObjectDetectionOutput(ModelOutput):
+    """Of a detector, with what its body returns."""
+
+    loss: Tensor | None = None
+    loss_dict: dict[str, Any] | None = None
+    logits: Tensor | None = None
+    pred_boxes: Tensor | None = None
+    auxiliary_outputs: list[dict[str, Tensor]] | None = None
+    last_hidden_state: Tensor | None = None
+    intermediate_hidden_states: Tensor | None = None
+    intermediate_logits: Tensor | None = None
+    intermediate_reference_points: Tensor | None = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: list[Tensor] | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+    init_reference_points: Tensor | None = None
+    enc_topk_logits: Tensor | None = None
+    enc_topk_bboxes: Tensor | None = None
+    enc_outputs_class: Tensor | None = None
+    enc_outputs_coord_logits: Tensor | None = None
+    denoising_meta_values: dict[str, Any] | None = None
+
+
 Output = TypeVar("Output", bound=ModelOutput)
 
 

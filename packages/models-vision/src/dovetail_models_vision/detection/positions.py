@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,21 @@ def waves(angle: Tensor, channels: int, temperature: float = 10000.0) -> Tensor:
     speed = temperature ** (2 * (step // 2) / channels)
     angles = angle[..., None] / speed
     return torch.stack((angles[..., 0::2].sin(), angles[..., 1::2].cos()), -1).flatten(-2)
+
+
+def grid_waves(height: int, width: int, channels: int, temperature: float, device: Any) -> Tensor:
+    """Vectors (height * width, channels) of the places of a map, row by row: sines, then cosines of
+    one coordinate, then of the other.
+
+    As the field has trained them, places are numbered column by column, which for a square map
+    means no more than that its coordinates change their names.
+    """
+    order = torch.arange(height * width, device=device)
+    size = channels // 4
+    step = torch.arange(size, dtype=torch.float32, device=device)
+    speed = 1 / temperature ** (step / size)
+    angles = [place[:, None] * speed for place in (order // height, order % height)]
+    return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], -1)
 
 
 class LearnedPositions(nn.Module):
