@@ -143,6 +143,33 @@ LLAVA = {
 }
 IDEFICS2 = {**test_idefics2.SIZES, "image_token_id": 97}
 IDEFICS3 = {**test_idefics3.SIZES, "image_token_id": 96, "scale_factor": 4}
+VIDEOMAE = {
+    "hidden_size": 64,
+    "num_attention_heads": 1,
+    "num_hidden_layers": 2,
+    "intermediate_size": 37,
+    "patch_size": 8,
+    "tubelet_size": 4,
+}
+VIDEO_CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "videomae/mcg-nju": (
+        "VideoMAEForPreTraining",
+        VIDEOMAE
+        | {
+            "use_mean_pooling": False,
+            "decoder_hidden_size": 64,
+            "decoder_num_attention_heads": 1,
+            "decoder_num_hidden_layers": 1,
+            "decoder_intermediate_size": 29,
+        },
+        {},
+    ),
+    "videomae/mcg-nju-finetuned": (
+        "VideoMAEForVideoClassification",
+        VIDEOMAE | {"num_labels": 7},
+        {},
+    ),
+}
 WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "idefics2/original": ("Idefics2ForConditionalGeneration", IDEFICS2, {}),
     "idefics3/original": ("Idefics3ForConditionalGeneration", IDEFICS3, {}),
@@ -171,7 +198,7 @@ def test_every_converter_of_the_package_has_a_case():
         for key in registry.converters().names()
         if registry.converters().get(key).converter.startswith("dovetail_models_vision")
     }
-    assert declared == {*CASES, *WRITERS, *BLIPS}
+    assert declared == {*CASES, *VIDEO_CASES, *WRITERS, *BLIPS}
 
 
 @pytest.mark.parametrize("key", CASES)
@@ -185,9 +212,9 @@ def test_original_and_back(key: str, tmp_path: Path):
         torch.testing.assert_close(twin(pixels)[0], model(pixels)[0], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("key", WRITERS)
+@pytest.mark.parametrize("key", {**VIDEO_CASES, **WRITERS})
 def test_original_and_back_of_a_writer(key: str, tmp_path: Path):
-    architecture, sizes, lost = WRITERS[key]
+    architecture, sizes, lost = {**VIDEO_CASES, **WRITERS}[key]
     model = tiny(architecture, sizes)
     check_layout(key, model, tmp_path, config=lost)
     twin = type(model).from_pretrained(tmp_path / "back").config.to_dict()

@@ -20,7 +20,6 @@ from dovetail_models_vision.declarations.segmenters import SEGMENTERS
 
 PROCESSORS = {
     "pixtral": ("Pixtral", False),
-    "videomae": ("VideoMAE", True),
 }
 """Image processors of architectures that are not here: folder to prefix, and whether they were once
 called feature extractors."""

@@ -50,6 +50,14 @@ BACKBONES = (
         image_processor=f"{PACKAGE}.vit.image_processing:ViTImageProcessor",
     ),
     family(
+        "videomae",
+        "VideoMAE",
+        ("Model", "ForPreTraining", "ForVideoClassification"),
+        auto={"AutoModelForImage": "VideoMAEModel"},
+        image_processor="VideoMAEImageProcessor",
+        aliases={"VideoMAEFeatureExtractor": "image_processing:VideoMAEImageProcessor"},
+    ),
+    family(
         "vit",
         "ViT",
         ("Model", "ForImageClassification", "ForMaskedImageModeling"),

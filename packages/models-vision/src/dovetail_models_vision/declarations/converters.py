@@ -32,4 +32,6 @@ CONVERTERS = (
     layout("sam", "facebook", "FACEBOOK", "sam_vit_*.pth: all three parts"),
     layout("segformer", "nvidia", "SEGMENTER", "segformer.b*.pth: encoder and head"),
     layout("segformer", "nvidia-mit", "CLASSIFIER", "mit_b*.pth: encoder and classifier"),
+    layout("videomae", "mcg-nju", "PAINTER", "*pretrain*.pth: encoder and decoder"),
+    layout("videomae", "mcg-nju-finetuned", "CLASSIFIER", "*finetune*.pth: encoder and head"),
 )
