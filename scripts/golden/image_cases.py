@@ -77,6 +77,10 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "DeformableDetrImageProcessor": [{"size": {"shortest_edge": 50, "longest_edge": 70}}],
+    "MllamaImageProcessor": [
+        {"size": {"height": 32, "width": 32}},
+        {"size": {"height": 100, "width": 100}, "max_image_tiles": 3},
+    ],
     "Qwen2VLImageProcessor": [{}, {"min_pixels": 5000, "max_pixels": 20000}],
     "RTDetrImageProcessor": [{"size": {"height": 64, "width": 64}}],
     "Idefics2ImageProcessor": [

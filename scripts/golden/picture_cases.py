@@ -109,6 +109,22 @@ PROCESSORS: dict[str, dict[str, Any]] = {
             {"text": ["<image>"], "images": ["array"], "options": {"do_normalize": False}},
         ],
     },
+    "MllamaProcessor": {
+        "tokenizer": "GPT2TokenizerFast",
+        "image_processor": "MllamaImageProcessor",
+        "settings": {"size": {"height": 30, "width": 30}},
+        "special": ["<|image|>"],
+        "tokens": {"pad_token": "<pad>"},
+        "calls": [
+            {"text": "<|image|>Hello world", "images": ["wide"]},
+            {"text": "<|image|><|image|>a <|image|> b", "images": ["tall", "large", "array"]},
+            {
+                "text": ["<|endoftext|> one <|image|>", "<|image|> two<|image|> three"],
+                "images": [["tall"], ["large", "fractions"]],
+            },
+            {"text": ["no", "pictures"]},
+        ],
+    },
     "Qwen2VLProcessor": {
         "tokenizer": "Qwen2TokenizerFast",
         "image_processor": "Qwen2VLImageProcessor",
@@ -155,11 +171,15 @@ def build(library: Any, name: str, **settings: Any) -> Any:
     if "video_processor" in described:
         parts["video_processor"] = described["video_processor"]
     made = {key: getattr(library, of)(**{**own, **settings}) for key, (of, own) in parts.items()}
-    texts = tokenizer(getattr(library, described["tokenizer"]), described["special"])
+    texts = tokenizer(
+        getattr(library, described["tokenizer"]),
+        described["special"],
+        **described.get("tokens", {}),
+    )
     return getattr(library, name)(**made, tokenizer=texts, **described.get("own", {}))
 
 
-def tokenizer(made: Any, special: list[str]) -> Any:
+def tokenizer(made: Any, special: list[str], **settings: Any) -> Any:
     """A tokenizer of the class `made` over the vocabulary of the tests."""
     files = [str(VOCABULARY / name) for name in ("vocab.json", "merges.txt")]
-    return made(*files, padding_side="left", additional_special_tokens=special)
+    return made(*files, padding_side="left", additional_special_tokens=special, **settings)

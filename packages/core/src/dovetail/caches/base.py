@@ -270,6 +270,8 @@ class Cache:
         """A cache, made with `args` and `kwargs`, that holds a tuple of (key, value) pairs."""
         cache = cls(*args, **kwargs)
         for index, layer in enumerate(past_key_values or ()):
+            if len(layer) == 2 and layer[0] is None:
+                continue  # a layer that had nothing to remember
             if len(layer) != 2 or not all(isinstance(tensor, Tensor) for tensor in layer):
                 raise GenerationError(
                     f"past_key_values: layer {index} is no pair of key and value (B, K, S, E): "

@@ -138,7 +138,7 @@ class LlamaPreTrainedModel(PreTrainedModel):
 class LlamaModel(LlamaPreTrainedModel):
     """The decoder without a head.
 
-    Relatives replace `layer_class`, `make_rotary` and `output_class`.
+    Relatives replace `layer_class`, `output_class` and the methods that make parts.
     """
 
     layer_class: ClassVar[type[LlamaDecoderLayer]] = LlamaDecoderLayer
@@ -146,13 +146,23 @@ class LlamaModel(LlamaPreTrainedModel):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        self.embed_tokens = self.make_embeddings(config)
         self.layers = nn.ModuleList(
-            self.layer_class(config, index) for index in range(config.num_hidden_layers)
+            self.make_layer(config, index) for index in range(config.num_hidden_layers)
         )
         self.norm = self.layer_class.make_norm(config)
         self.rotary_emb = self.make_rotary(config)
         self.post_init()
+
+    @staticmethod
+    def make_embeddings(config: Any) -> nn.Embedding:
+        """The embedding of tokens."""
+        return nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+
+    @classmethod
+    def make_layer(cls, config: Any, layer_idx: int) -> nn.Module:
+        """One of the layers."""
+        return cls.layer_class(config, layer_idx)
 
     @staticmethod
     def make_rotary(config: Any, **scaling: Any) -> RotaryEmbedding:

@@ -72,6 +72,21 @@ LANGUAGE: tuple[ModelDeclaration, ...] = (
         image_processor="LlavaNextVideoImageProcessor",
     ),
     family(
+        "mllama",
+        "Mllama",
+        (),
+        auto={
+            **dict.fromkeys(WRITERS, "MllamaForConditionalGeneration"),
+            "AutoModelForCausalLM": "MllamaForCausalLM",
+            "AutoModelForImage": "MllamaVisionModel",
+            "AutoModelForTextEncoding": "MllamaTextModel",
+        },
+        image_processor="MllamaImageProcessor",
+        processor="MllamaProcessor",
+        tokenizer=LLAMA_TOKENIZER,
+        aliases=parts("Mllama", "TextConfig", "VisionConfig"),
+    ),
+    family(
         "qwen2_vl",
         "Qwen2VL",
         ("Model",),

@@ -75,6 +75,7 @@ class VisionLanguageProcessor(ProcessorMixin):
         if text is not None:
             texts = self.written(text, seen, watched)
             encoded = dict(self.tokenizer(texts, **options["text_kwargs"]))
+            encoded |= self.between(encoded, seen)
         for name in self.notes:
             seen.pop(name, None)
         tensor_type = options["common_kwargs"].get("return_tensors")
@@ -100,6 +101,10 @@ class VisionLanguageProcessor(ProcessorMixin):
             return texts
         writings = self.video_texts(watched) if watched else []
         return expand(texts, self.video_token, writings, "videos")
+
+    def between(self, encoded: dict[str, Any], seen: Any) -> dict[str, Any]:
+        """Further inputs that follow from the `encoded` texts and the images `seen` together."""
+        return {}
 
     def prepare_images(self, images: Any, options: dict[str, Any]) -> BatchFeature:
         """What the image processor makes of all images; lists of lists are one for each text."""
