@@ -303,3 +303,45 @@ CHECKPOINTS = [
     sought(),
     asked(),
 ]
+def leafed() -> Checkpoint:
+    """Answers to questions about documents whose words are given."""
+    case = Checkpoint(
+        "documents",
+        "LayoutLMForQuestionAnswering",
+        "LayoutLMConfig",
+        "bert-short",
+        {
+            **{key: TINY[key] for key in list(TINY)[:4]},
+            "max_position_embeddings": 64,
+            "max_2d_position_embeddings": 1001,
+        },
+        "document-question-answering",
+        {"model_max_length": 24},
+        {
+            "word_embeddings": (0.0, 2.0),
+            "qa_outputs.weight": (0.0, 0.4),
+            "attention.output.dense": (0.0, 0.06),
+        },
+    )
+    text = ["hello", "world", "is", "good", "and", "the", "world", "lives", "in", "london", "today"]
+    boxes = [[60 * n, 40 * n, 60 * n + 50, 40 * n + 30] for n in range(len(text))]
+    page = [list(pair) for pair in zip(text, boxes, strict=True)]
+    long = [[word, [n, n, 2 * n + 5, 2 * n + 9]] for n, word in enumerate(text * 4)]
+
+    def ask(words: list[Any], question: str) -> dict[str, Any]:
+        return {"image": None, "question": question, "word_boxes": words}
+
+    case.run("one", ask(page, "where is it?"), top_k=1)
+    case.run("three", ask(page, "where is it?"), top_k=3)
+    full = {"padding": "max_length"}  # the reference cannot hold windows of several lengths
+    case.run("windows", ask(long, "what is good?"), top_k=4, **full)
+    case.run("stride", ask(long, "what?"), top_k=3, max_seq_len=16, doc_stride=4, **full)
+    case.run("impossible", ask(page, "where?"), top_k=3, handle_impossible_answer=True)
+    case.run("short", ask(page, "where is it?"), top_k=3, max_answer_len=2)
+    case.run("list", [ask(page, "where?"), ask(long, "what?")], top_k=2, **full)
+    both = [ask(page, "where?"), ask(long, "what?")]
+    case.run("batch", both, top_k=2, batch_size=3, **full)
+    return case
+
+
+    leafed(),

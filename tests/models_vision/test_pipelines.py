@@ -35,8 +35,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         if golden.content["tokenizer"]:
             for file in (GOLDEN / "tokenizers" / golden.content["tokenizer"]).iterdir():
                 shutil.copy(file, folder)
-        settings = json.dumps(golden.content["image_processor"])
-        (folder / "preprocessor_config.json").write_text(settings)
+        if "image_processor" in golden.content:
+            settings = json.dumps(golden.content["image_processor"])
+            (folder / "preprocessor_config.json").write_text(settings)
         made[path.stem] = str(folder)
     return made
 

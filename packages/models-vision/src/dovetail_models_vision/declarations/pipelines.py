@@ -24,6 +24,12 @@ def _task(
 PIPELINES = (
     _task("depth-estimation", ("AutoModelForDepthEstimation",), "Intel/dpt-large@bc15f29"),
     _task(
+        "document-question-answering",
+        ("AutoModelForDocumentQuestionAnswering", "AutoModelForVision2Seq"),
+        "impira/layoutlm-document-qa@beed3c4",
+        inputs="multimodal",
+    ),
+    _task(
         "image-classification",
         ("AutoModelForImageClassification",),
         "google/vit-base-patch16-224@3f49326",
