@@ -40,9 +40,11 @@ class PackedLinear(nn.Module):
         self.order: Tensor | None = None
         """In which order a kernel holds the columns (in), None for their own."""
         self.joint: Joint | None = None
+        self.awaited: Tensor | None = None
+        """While a model is loaded and packed: the weight, without values, that is still to come."""
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def weight_shape(self) -> tuple[int, int]:
         """Of the weight: (out, in)."""
         return self.out_features, self.in_features
 
@@ -93,6 +95,11 @@ class PackedLinear(nn.Module):
         """What checkpoints call a buffer, within the layer."""
         return buffer
 
+    def claims(self, name: str) -> bool:
+        """Whether `place` takes a checkpoint's tensor, by its name within the layer; others are
+        put into the buffer of that name."""
+        return "." in name
+
     def place(self, name: str, tensor: Tensor) -> None:
         """Put a tensor of a checkpoint into its buffer, by the checkpoint's name for it."""
         buffer = next(b for b in self.format_buffers() if self.checkpoint_name(b) == name)
@@ -113,6 +120,11 @@ class PackedLinear(nn.Module):
         return super()._apply(fn, recurse)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        if self.awaited is not None:
+            destination[f"{prefix}weight"] = self.awaited
+            if self.bias is not None:
+                destination[f"{prefix}bias"] = self.bias if keep_vars else self.bias.detach()
+            return
         with nullcontext() if self.joint is None else self.joint.opened(self):
             super()._save_to_state_dict(destination, prefix, keep_vars)
         for buffer, name in self._renamed():
@@ -253,7 +265,7 @@ class PackedEmbedding(nn.Module):
         self.padding_idx, self.dtype = embedding.padding_idx, embedding.weight.dtype
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def weight_shape(self) -> tuple[int, int]:
         """Of the weight: (V, D)."""
         return self.num_embeddings, self.embedding_dim
 
@@ -272,6 +284,10 @@ class PackedEmbedding(nn.Module):
     def checkpoint_names(self) -> list[str]:
         """What checkpoints call the buffers, within the layer."""
         return [*self._buffers]
+
+    def claims(self, name: str) -> bool:
+        """Whether a tensor of a checkpoint needs care: none does."""
+        return False
 
     def extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"

@@ -53,6 +53,8 @@ class PackedQuantizer(HfQuantizer):
             layer = None if is_skipped(name, skipped) else self.packed(name, as_linear(module))
             if layer is not None:
                 layer.is_transposed = isinstance(module, Conv1D)
+                if not self.pre_quantized:
+                    layer.awaited = module.weight.detach().to("meta")
                 model.set_submodule(name, layer)
 
     def _pack_embeddings(
@@ -74,13 +76,15 @@ class PackedQuantizer(HfQuantizer):
     def update_missing_keys(
         self, model: nn.Module, missing_keys: list[str], prefix: str
     ) -> list[str]:
-        """The missing names without those that packing makes."""
+        """The missing names without those that packing an embedding makes."""
         if self.pre_quantized:
             return missing_keys
         made = {
             f"{path}.{name}"
             for path, layer in packed_modules(model)
+            if isinstance(layer, PackedEmbedding)
             for name in layer.checkpoint_names()
+            if name != "weight"
         }
         return [name for name in missing_keys if name not in made]
 
@@ -100,7 +104,9 @@ class PackedQuantizer(HfQuantizer):
         """Whether this is the weight of a packed layer, not packed yet, or a tensor that a packed
         layer has under another name."""
         layer, leaf = owner(model, param_name)
-        return layer is not None and ("." in leaf if self.pre_quantized else leaf == "weight")
+        if layer is None:
+            return False
+        return layer.claims(leaf) if self.pre_quantized else leaf == "weight"
 
     def create_quantized_param(
         self,
@@ -118,12 +124,13 @@ class PackedQuantizer(HfQuantizer):
             module.place(leaf, param_value.to(target_device))
             return
         weight = param_value.t() if getattr(module, "is_transposed", False) else param_value
-        if tuple(weight.shape) != module.shape:
+        if tuple(weight.shape) != module.weight_shape:
             raise MismatchError(
                 f"{param_name} is {tuple(param_value.shape)} in the checkpoint, but "
-                f"{type(module).__name__} stands for a weight {module.shape} (out, in). "
+                f"{type(module).__name__} stands for a weight {module.weight_shape} (out, in). "
                 "Load the checkpoint with its own config."
             )
+        module.awaited = None
         module.quantize(weight.to(target_device))
         if isinstance(module, PackedLinear) and module.joint is not None:
             module.joint.pack()

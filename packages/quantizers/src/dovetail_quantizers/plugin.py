@@ -25,6 +25,7 @@ METHODS = (
     method("fp8", "fp8", "FineGrainedFP8Hf", "FineGrainedFP8"),
     method("gptq", "gptq", "GptqHf", "GPTQ"),
     method("half", "native", "Half"),
+    method("hqq", "hqq", "HqqHf", "Hqq"),
     method("int4", "native", "Int4"),
     method("int8", "native", "Int8"),
 )

@@ -24,7 +24,7 @@ class WQLinear_GEMM(GroupedLinear):
 
     def __init__(self, layer: nn.Linear, name: str, config: AwqConfig) -> None:
         super().__init__(layer, name, config.bits, config.group_size)
-        rows, columns = self.shape
+        rows, columns = self.weight_shape
         groups = columns // self.group_size
         self.empty("qweight", (columns, rows // CODES), torch.int32)
         self.empty("qzeros", (groups, rows // CODES), torch.int32)
@@ -58,7 +58,7 @@ class WQLinear_GEMV(GroupedLinear):
 
     def __init__(self, layer: nn.Linear, name: str, config: AwqConfig) -> None:
         super().__init__(layer, name, config.bits, config.group_size)
-        rows, columns = self.shape
+        rows, columns = self.weight_shape
         self.groups = columns // self.group_size
         factor = PADDED.get(self.group_size, 1)
         width = -(-self.groups // CODES)

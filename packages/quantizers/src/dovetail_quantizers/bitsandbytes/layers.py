@@ -33,7 +33,7 @@ class Linear8bitLt(PackedLinear):
         self.threshold = config.llm_int8_threshold
         self.columns: dict[int, Tensor] = {}
         meta: dict[str, Any] = {"device": "meta"}
-        self.register_buffer("weight", torch.empty(self.shape, dtype=torch.int8, **meta))
+        self.register_buffer("weight", torch.empty(self.weight_shape, dtype=torch.int8, **meta))
         self.register_buffer("SCB", torch.empty(self.out_features, **meta))
         self.register_buffer("weight_format", torch.empty((), dtype=torch.uint8, **meta))
 
@@ -93,7 +93,7 @@ class Linear4bit(PackedLinear):
             config.bnb_4bit_compute_dtype,
             config.bnb_4bit_quant_storage,
         )
-        count = prod(self.shape)
+        count = prod(self.weight_shape)
         blocks = -(-count // BLOCK)
         places = {
             "weight": ((count + 1) // 2 // self.storage.itemsize, self.storage),
@@ -129,9 +129,9 @@ class Linear4bit(PackedLinear):
                 magnitudes, self.nested_quant_map, self.nested_absmax, state["nested_blocksize"]
             )
             magnitudes = magnitudes + state["nested_offset"]
-        codes = blockwise.unpack(self.weight.view(torch.uint8))[: prod(self.shape)]
+        codes = blockwise.unpack(self.weight.view(torch.uint8))[: prod(self.weight_shape)]
         values = blockwise.dequantize(codes, self.quant_map, magnitudes, state["blocksize"])
-        return values.view(self.shape).to(getattr(torch, state["dtype"]))
+        return values.view(self.weight_shape).to(getattr(torch, state["dtype"]))
 
     def quantize(self, weight: Tensor) -> None:
         """Take the nearest code for each weight."""
@@ -141,7 +141,7 @@ class Linear4bit(PackedLinear):
             "quant_type": self.code,
             "blocksize": BLOCK,
             "dtype": str(weight.dtype).removeprefix("torch."),
-            "shape": list(self.shape),
+            "shape": list(self.weight_shape),
         }
         self.weight, self.quant_map = blockwise.pack(codes).view(self.storage), numbers
         self.absmax = magnitudes
@@ -166,15 +166,15 @@ class Linear4bit(PackedLinear):
         """
         try:
             state = json.loads(bytes(self.quant_state.tolist()))
-            fits = list(state["shape"]) == list(self.shape)
+            fits = list(state["shape"]) == list(self.weight_shape)
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
-                f"quant_state of a 4-bit layer {self.shape} is damaged ({error}). Fetch the "
+                f"quant_state of a 4-bit layer {self.weight_shape} is damaged ({error}). Fetch the "
                 "checkpoint again."
             ) from error
         if not fits:
             raise CheckpointError(
-                f"quant_state of a 4-bit layer {self.shape} (out, in) speaks of {state['shape']}. "
-                "Load the checkpoint with its own config."
+                f"quant_state of a 4-bit layer {self.weight_shape} (out, in) speaks of "
+                f"{state['shape']}. Load the checkpoint with its own config."
             )
         return state

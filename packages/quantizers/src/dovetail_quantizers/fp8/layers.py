@@ -17,7 +17,7 @@ class FbgemmFp8Linear(PackedLinear):
 
     def __init__(self, layer: nn.Linear, config: FbgemmFp8Config) -> None:
         super().__init__(layer)
-        self.register_buffer("weight", torch.empty(self.shape, dtype=FLOAT8, device="meta"))
+        self.register_buffer("weight", torch.empty(self.weight_shape, dtype=FLOAT8, device="meta"))
         self.register_buffer("weight_scale", torch.empty(self.out_features, 1, device="meta"))
         bound = torch.tensor([config.activation_scale_ub], dtype=torch.float32)
         self.register_buffer("input_scale_ub", bound, persistent=False)
@@ -39,8 +39,10 @@ class FP8Linear(PackedLinear):
     def __init__(self, layer: nn.Linear, config: FineGrainedFP8Config) -> None:
         super().__init__(layer)
         self.block = tuple(config.weight_block_size)
-        blocks = [-(-size // step) for size, step in zip(self.shape, self.block, strict=True)]
-        self.register_buffer("weight", torch.empty(self.shape, dtype=FLOAT8, device="meta"))
+        blocks = [
+            -(-size // step) for size, step in zip(self.weight_shape, self.block, strict=True)
+        ]
+        self.register_buffer("weight", torch.empty(self.weight_shape, dtype=FLOAT8, device="meta"))
         self.register_buffer("weight_scale_inv", torch.empty(blocks, device="meta"))
 
     def dequantized(self) -> Tensor:
@@ -50,14 +52,16 @@ class FP8Linear(PackedLinear):
     def quantize(self, weight: Tensor) -> None:
         """Bring every block to the range of the type and round."""
         weight = weight.float()
-        rows, columns = ((-size) % step for size, step in zip(self.shape, self.block, strict=True))
+        rows, columns = (
+            (-size) % step for size, step in zip(self.weight_shape, self.block, strict=True)
+        )
         padded = nn.functional.pad(weight, (0, columns, 0, rows)).abs()
         tiles = padded.unflatten(1, (-1, self.block[1])).unflatten(0, (-1, self.block[0]))
         self.weight_scale_inv = _scale(tiles.amax((1, 3)))
         self.weight = _rounded(weight / self._spread(self.weight_scale_inv))
 
     def _spread(self, scale: Tensor) -> Tensor:
-        rows, columns = self.shape
+        rows, columns = self.weight_shape
         whole = scale.repeat_interleave(self.block[0], 0).repeat_interleave(self.block[1], 1)
         return whole[:rows, :columns]
 

@@ -53,7 +53,7 @@ class GPTQLinear(GroupedLinear):
         last = self.scales.shape[0] - 1
         if groups.numel() and not 0 <= groups.min() <= groups.max() <= last:
             raise CheckpointError(
-                f"g_idx of a GPTQ layer {self.shape} names groups {groups.min()} to "
+                f"g_idx of a GPTQ layer {self.weight_shape} names groups {groups.min()} to "
                 f"{groups.max()}, but it has groups 0 to {last}. Fetch the checkpoint again."
             )
         return groups
@@ -66,7 +66,7 @@ class GPTQLinear(GroupedLinear):
         groups = self.group_of()
         order = groups.argsort(stable=True)
         in_order = torch.equal(groups[order], torch.arange(len(groups)) // self.group_size)
-        if not in_order or not tinygemm.accepts(*self.shape, self.group_size):
+        if not in_order or not tinygemm.accepts(*self.weight_shape, self.group_size):
             self.kind = None
         is_sorted = torch.equal(order, torch.arange(len(order)))
         self.order = None if is_sorted else order

@@ -1,0 +1,1 @@
+"""HQQ, half-quadratic quantization (mobiusml.github.io/hqq_blog), in the format of its package."""
