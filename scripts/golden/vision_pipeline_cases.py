@@ -292,17 +292,6 @@ def asked() -> Checkpoint:
     return case
 
 
-CHECKPOINTS = [
-    *classified(),
-    features(),
-    *described(),
-    detected(),
-    segmented(),
-    counted(),
-    depths(),
-    sought(),
-    asked(),
-]
 def leafed() -> Checkpoint:
     """Answers to questions about documents whose words are given."""
     case = Checkpoint(
@@ -344,4 +333,15 @@ def leafed() -> Checkpoint:
     return case
 
 
+CHECKPOINTS = [
+    *classified(),
+    features(),
+    *described(),
+    detected(),
+    segmented(),
+    counted(),
+    depths(),
+    sought(),
+    asked(),
     leafed(),
+]
