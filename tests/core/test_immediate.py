@@ -124,6 +124,15 @@ def test_a_matrix_stored_by_input(outputs: int, biased: bool) -> None:
             torch.testing.assert_close(linear(x, weight, bias), expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_long_row_in_bfloat16(biased: bool) -> None:
+    weight, bias = torch.randn(64, 1024).bfloat16(), torch.randn(64).bfloat16() if biased else None
+    for x in (torch.randn(1, 1, 1024).bfloat16(), torch.randn(1024).bfloat16()):
+        expected = F.linear(x, weight, bias)
+        with torch.no_grad():
+            torch.testing.assert_close(linear(x, weight, bias), expected, atol=0.3, rtol=0.02)
+
+
 def test_attention_of_one_query_is_in_the_order_of_heads() -> None:
     query, key, value = torch.randn(2, 4, 1, 8), torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
     repeated = (states.repeat_interleave(2, 1) for states in (key, value))
