@@ -26,6 +26,7 @@ CONVERTERS = (
     layout("llava", "original", "ORIGINAL", "llava-v1.5-*: the decoder's files with all parts"),
     layout("llava_next", "original", "ORIGINAL", "llava-v1.6-*: with the end of rows"),
     layout("llava_next_video", "original", "ORIGINAL", "LLaVA-NeXT-Video-*: with pooled frames"),
+    layout("mllama", "meta", "META", "consolidated*.pth and params.json of Llama 3.2 Vision"),
     layout(
         "rt_detr", "lyuwenyu", "DETECTOR", "rtdetr_r*vd*.pth: the moving average of the weights"
     ),
