@@ -76,6 +76,10 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
             "pad_size": {"height": 70, "width": 64},
         },
     ],
+    "Mask2FormerImageProcessor": [
+        {"size": {"shortest_edge": 50, "longest_edge": 90}},
+        {"size": {"height": 50, "width": 60}, "size_divisor": 16},
+    ],
     "DeformableDetrImageProcessor": [{"size": {"shortest_edge": 50, "longest_edge": 70}}],
     "MllamaImageProcessor": [
         {"size": {"height": 32, "width": 32}},
@@ -138,6 +142,17 @@ AFTER: list[tuple[str, str, dict[str, Any]]] = [
     ("SegformerImageProcessor", "semantic_segmentation", {}),
     ("DPTImageProcessor", "semantic_segmentation", {}),
     ("DPTImageProcessor", "depth_estimation", {}),
+    ("Mask2FormerImageProcessor", "semantic_segmentation", {}),
+    ("Mask2FormerImageProcessor", "instance_segmentation", {"threshold": 0.3}),
+    ("Mask2FormerImageProcessor", "instance_segmentation", {"return_coco_annotation": True}),
+    ("Mask2FormerImageProcessor", "instance_segmentation", {"return_binary_maps": True}),
+    ("Mask2FormerImageProcessor", "instance_segmentation", {"threshold": 0.999999}),
+    (
+        "Mask2FormerImageProcessor",
+        "panoptic_segmentation",
+        {**SEGMENTS, "label_ids_to_fuse": [1, 3]},
+    ),
+    ("Mask2FormerImageProcessor", "panoptic_segmentation", {"threshold": 0.999999}),
 ]
 """Class, method (after ``post_process_``) and arguments."""
 
@@ -163,6 +178,7 @@ def outputs(case: dict[str, Any]) -> SimpleNamespace:
     made.target_pred_boxes = drawn(2, 12, 4).sigmoid()
     made.pred_masks = drawn(2, 12, 8, 9)
     made.predicted_depth = drawn(2, 8, 9)
+    made.class_queries_logits, made.masks_queries_logits = made.logits, made.pred_masks
     if case["class"] in ("SegformerImageProcessor", "DPTImageProcessor"):
         made.logits = made.pred_masks
     return made

@@ -181,6 +181,40 @@ def counted() -> Checkpoint:
     return case
 
 
+def claimed() -> Checkpoint:
+    """Surfaces and things by queries that claim pixels."""
+    case = seeing(
+        "claims",
+        "Mask2FormerForUniversalSegmentation",
+        "Mask2FormerConfig",
+        "image-segmentation",
+        "Mask2FormerImageProcessor",
+        backbone_config=resnet(8, 12, 12, 12),
+        feature_size=32,
+        mask_feature_size=32,
+        hidden_dim=32,
+        encoder_feedforward_dim=37,
+        encoder_layers=1,
+        decoder_layers=3,
+        num_attention_heads=4,
+        dim_feedforward=37,
+        num_queries=8,
+        **labels("sky", "sea", "cat", "dog"),
+    )
+    case.image_processor["size"] = {"shortest_edge": 64, "longest_edge": 96}
+    case.recipes = {
+        "class_predictor.weight": (0.0, 0.5),
+        "mask_(projection|embedder).*weight": (0.0, 0.12),
+    }
+    loose = {"threshold": 0.2, "overlap_mask_area_threshold": 0.1}
+    case.run("panoptic", SCENE, **loose)
+    case.run("instance", SCENE, subtask="instance", threshold=0.1)
+    case.run("semantic", [SCENE, STREET], subtask="semantic")
+    case.run("batch", [STREET, picture("park", 32, 32)], batch_size=2, **loose)
+    case.run("default", SCENE)
+    return case
+
+
 def depths() -> Checkpoint:
     """Distances."""
     case = seeing(
@@ -340,6 +374,7 @@ CHECKPOINTS = [
     detected(),
     segmented(),
     counted(),
+    claimed(),
     depths(),
     sought(),
     asked(),

@@ -24,6 +24,7 @@ from dovetail_models_vision.idefics2.image_processing import Idefics2ImageProces
 from dovetail_models_vision.idefics3.image_processing import Idefics3ImageProcessor
 from dovetail_models_vision.llava_next.image_processing import LlavaNextImageProcessor
 from dovetail_models_vision.llava_next_video.image_processing import LlavaNextVideoImageProcessor
+from dovetail_models_vision.mask2former.image_processing import Mask2FormerImageProcessor
 from dovetail_models_vision.mllama.image_processing import MllamaImageProcessor
 from dovetail_models_vision.owlvit.image_processing import OwlViTImageProcessor
 from dovetail_models_vision.pixtral.image_processing import PixtralImageProcessor
@@ -55,6 +56,7 @@ CLASSES: dict[str, Any] = {
         PixtralImageProcessor,
         Qwen2VLImageProcessor,
         RTDetrImageProcessor,
+        Mask2FormerImageProcessor,
         SegformerImageProcessor,
         SiglipImageProcessor,
         VideoMAEImageProcessor,

@@ -14,6 +14,12 @@ SEGMENTERS = (
         aliases={"DPTFeatureExtractor": "image_processing:DPTImageProcessor"},
     ),
     family(
+        "mask2former",
+        "Mask2Former",
+        ("Model", "ForUniversalSegmentation"),
+        image_processor="Mask2FormerImageProcessor",
+    ),
+    family(
         "segformer",
         "Segformer",
         ("Model", "ForImageClassification", "ForSemanticSegmentation"),

@@ -56,11 +56,13 @@ class SwinMaskedImageModelingOutput(ModelOutput):
 
 @dataclass
 class Pass:
-    """What the layers of one forward pass share."""
+    """What the layers of one forward pass share; `shrinks` says whether a window does that is
+    larger than its map."""
 
     implementation: str
     recorder: Recorder | None = None
     head_mask: Tensor | None = None
+    shrinks: bool = True
 
 
 class SwinPatchEmbeddings(nn.Module):
@@ -223,7 +225,7 @@ class SwinLayer(nn.Module):
         self.output = SwinOutput(config, int(config.mlp_ratio * width), width)
 
     def forward(self, maps: Tensor, shared: Pass, recorder: Recorder | None) -> Tensor:
-        layout = Windows.of(maps, self.window_size, self.shift)
+        layout = Windows.of(maps, self.window_size, self.shift, shared.shrinks)
         windows = layout.cut(self.layernorm_before(maps))
         windows = self.attention.self(windows, layout, shared, recorder)
         added = layout.join(self.attention.output(windows))
@@ -382,7 +384,8 @@ class SwinBackbone(BackboneMixin, SwinPreTrainedModel):
 
     def stages(self, pixel_values: Tensor, recorder: Recorder | None) -> list[Tensor]:
         """The map (B, H, W, D) of every stage, that of the stem first."""
-        shared = Pass(self.config._attn_implementation, recorder)
+        # Detectors have been trained with windows that are filled up on small maps.
+        shared = Pass(self.config._attn_implementation, recorder, shrinks=False)
         layers: Any = self.encoder.layers
 
         def step(index: int, maps: Tensor) -> Tensor:

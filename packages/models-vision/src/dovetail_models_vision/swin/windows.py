@@ -27,10 +27,13 @@ class Windows:
     shift: int
 
     @classmethod
-    def of(cls, maps: Tensor, size: int, shift: int) -> Windows:
-        """For `maps` (B, H, W, D); one that is not larger than a window is not shifted."""
+    def of(cls, maps: Tensor, size: int, shift: int, shrinks: bool = True) -> Windows:
+        """For `maps` (B, H, W, D); one that is not larger than a window is not shifted, and its
+        window `shrinks` to it."""
         rows, columns = maps.shape[1:3]
         smaller = min(rows, columns)
+        if not shrinks:
+            return cls(rows, columns, size, shift)
         return cls(rows, columns, min(size, smaller), shift if smaller > size else 0)
 
     @property
