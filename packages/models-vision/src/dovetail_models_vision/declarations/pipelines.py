@@ -59,6 +59,12 @@ PIPELINES = (
         inputs="multimodal",
     ),
     _task(
+        "video-classification",
+        ("AutoModelForVideoClassification",),
+        "MCG-NJU/videomae-base-finetuned-kinetics@488eb9a",
+        inputs="video",
+    ),
+    _task(
         "visual-question-answering",
         ("AutoModelForVisualQuestionAnswering",),
         "dandelin/vilt-b32-finetuned-vqa@d0a1f6a",

@@ -18,8 +18,18 @@ import numpy as np
 from dovetail.errors import ProcessorError, quoted
 from dovetail_models_vision.images.loading import MAX_BYTES, MAX_PIXELS, TIMEOUT, fetch
 
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,ogg,gif,apng,ivf,nut,"
+    "h264,hevc,mjpeg,dv,yuv4mpegpipe"
+)
+"""What is opened. Playlists and scripts, which name other files and addresses, are not among
+them."""
+
 MAX_FRAMES = 100_000
 """The longest video that is decoded to the end: about an hour at 30 frames per second."""
+
+COMPLETE = 0.95
+"""The share of its frames that a video must have: what files say of themselves is not exact."""
 
 MAX_MEMORY = 4 * 2**30
 """The most that the frames of one video may take, in bytes."""
@@ -55,15 +65,19 @@ def load_video(
     with stream_of(content, what) as stream:
         count, rate = stream.frames, float(stream.average_rate or 0)
     if count == 0 and choose is not None:
-        count = counted(content, what)
+        count = counted(content, what, whole=indices is None)
     chosen = None if choose is None else choose(count, rate, what)
     frames = decoded(content, what, chosen, *limits)
     if chosen is not None and len(frames) < len(set(chosen)):  # the file says a wrong number
-        chosen = choose(counted(content, what), rate, what)  # type: ignore[misc]
+        chosen = choose(counted(content, what, indices is None), rate, what)  # type: ignore[misc]
         frames = decoded(content, what, chosen, *limits)
     if not frames:
         raise ProcessorError(f"{what}: the video has no frames. Check that the file is complete.")
     order = sorted(frames) if chosen is None else chosen
+    if len(sizes := {frame.shape[:2] for frame in frames.values()}) > 1:
+        raise ProcessorError(
+            f"{what}: the frames change their size, {sorted(sizes)}. Convert the video to one size."
+        )
     return np.stack([frames[index] for index in order])
 
 
@@ -162,7 +176,9 @@ def stream_of(content: Path | bytes, what: str) -> Iterator[Any]:
     """The video stream of a file; whatever goes wrong while it is open is said in one sentence."""
     source = io.BytesIO(content) if isinstance(content, bytes) else str(content)
     try:
-        with av.open(source, metadata_errors="replace") as container:
+        with av.open(
+            source, options={"format_whitelist": FORMATS}, metadata_errors="replace"
+        ) as container:
             if not container.streams.video:
                 raise ProcessorError(f"{what}: the file holds no video. Check what it is.")
             yield container.streams.video[0]
@@ -186,10 +202,28 @@ def each_frame(stream: Any, what: str) -> Iterator[tuple[int, Any]]:
         yield index, frame
 
 
-def counted(content: Path | bytes, what: str) -> int:
-    """How many frames there really are."""
+def counted(content: Path | bytes, what: str, whole: bool) -> int:
+    """How many frames there really are; refuses a video that is cut short if it must be
+    `whole`."""
     with stream_of(content, what) as stream:
-        return sum(1 for _ in each_frame(stream, what))
+        count = sum(1 for _ in each_frame(stream, what))
+        if whole:
+            check_complete(stream, count, what)
+    return count
+
+
+def check_complete(stream: Any, count: int, what: str) -> None:
+    """Raise `ProcessorError` when the file says that it has many more than `count` frames."""
+    container, rate = stream.container, stream.average_rate or 0
+    lengths = [stream.frames, (stream.duration or 0) * (stream.time_base or 0) * rate]
+    if stream.frames or len(container.streams) == 1:  # else another stream may last longer
+        lengths.append((container.duration or 0) / av.time_base * rate)
+    promised = min((round(length) for length in lengths if length), default=0)
+    if count + 1 < promised * COMPLETE:
+        raise ProcessorError(
+            f"{what}: the file says that it has {promised} frames, and {count} can be read. It is "
+            "cut short or damaged; give indices to read what is there."
+        )
 
 
 def decoded(
@@ -219,6 +253,8 @@ def decoded(
             frames[index] = upright(frame)
             if wanted is not None and len(frames) == len(wanted):
                 break
+        if wanted is None:
+            check_complete(stream, len(frames), what)
     return frames
 
 
