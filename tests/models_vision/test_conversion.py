@@ -11,6 +11,7 @@ import torch
 from tests.models_vision import test_idefics2, test_idefics3, vision_language
 from tests.models_vision.detectors import OWN_BACKBONE, STAGES, resnet
 from tests.models_vision.test_blip_conversion import CASES as BLIPS
+from tests.models_vision.test_image_text_conversion import CASES as TOWERS
 
 import dovetail
 from dovetail import registry
@@ -202,7 +203,7 @@ def test_every_converter_of_the_package_has_a_case():
         for key in registry.converters().names()
         if registry.converters().get(key).converter.startswith("dovetail_models_vision")
     }
-    assert declared == {*CASES, *VIDEO_CASES, *WRITERS, *BLIPS, *ELSEWHERE}
+    assert declared == {*CASES, *VIDEO_CASES, *WRITERS, *BLIPS, *ELSEWHERE, *TOWERS}
 
 
 @pytest.mark.parametrize("key", CASES)
