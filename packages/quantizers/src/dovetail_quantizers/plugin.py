@@ -28,6 +28,7 @@ METHODS = (
     method("hqq", "hqq", "HqqHf", "Hqq"),
     method("int4", "native", "Int4"),
     method("int8", "native", "Int8"),
+    method("quanto", "quanto", "QuantoHf", "Quanto"),
 )
 
 

@@ -1,0 +1,1 @@
+"""Quanto: linear quantization of weights and activations, with optimum-quanto's tensors."""
