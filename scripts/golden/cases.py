@@ -42,7 +42,7 @@ class Call:
 
     `blank` names the mask whose zeros mark positions that implementations may fill as they like.
     `gradients` records those of every parameter after ``loss.backward()``; in `training` mode batch
-    norm uses the batch's statistics.
+    norm uses the batch's statistics. `without` are outputs that are not recorded.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Call:
     blank: str | None = None
     gradients: bool = False
     training: bool = False
+    without: tuple[str, ...] = ()
 
 
 @dataclass

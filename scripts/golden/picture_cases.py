@@ -125,6 +125,21 @@ PROCESSORS: dict[str, dict[str, Any]] = {
             {"text": ["no", "pictures"]},
         ],
     },
+    "PixtralProcessor": {
+        "tokenizer": "Qwen2TokenizerFast",
+        "image_processor": "PixtralImageProcessor",
+        "settings": {"size": {"longest_edge": 64}},
+        "special": ["[IMG]", "[IMG_BREAK]", "[IMG_END]"],
+        "calls": [
+            {"text": "Hello [IMG] world", "images": ["wide"]},
+            {"text": "[IMG][IMG]world", "images": ["wide", "tall"]},
+            {
+                "text": ["one[IMG]", "[IMG][IMG]\ntwo [IMG]"],
+                "images": [["large"], ["tall", "large", "wide"]],
+                "options": {"do_normalize": False},
+            },
+        ],
+    },
     "Qwen2VLProcessor": {
         "tokenizer": "Qwen2TokenizerFast",
         "image_processor": "Qwen2VLImageProcessor",
@@ -177,6 +192,15 @@ def build(library: Any, name: str, **settings: Any) -> Any:
         **described.get("tokens", {}),
     )
     return getattr(library, name)(**made, tokenizer=texts, **described.get("own", {}))
+
+
+def brief(features: Mapping[str, Any], record: Callable[[Any], Any]) -> dict[str, Any]:
+    """What a processor made: whole numbers as they are, pictures and masks by `record`."""
+    made = {}
+    for name, value in sorted(features.items()):
+        numbers = isinstance(value, np.ndarray) and value.dtype.kind == "i" and value.ndim < 3
+        made[name] = value.tolist() if numbers else record(value)
+    return made
 
 
 def tokenizer(made: Any, special: list[str], **settings: Any) -> Any:

@@ -9,7 +9,7 @@ import transformers
 from cases import ROOT
 from image_cases import PICTURES, record
 from image_processors import whole_masks
-from picture_cases import PROCESSORS, build, call
+from picture_cases import PROCESSORS, brief, build, call
 
 FOLDER = ROOT / "tests" / "golden" / "processors"
 
@@ -21,17 +21,11 @@ def produce() -> None:
     for name, described in PROCESSORS.items():
         processor = build(transformers, name)
         found = [
-            {"call": one, "result": answer(call(processor, copy.deepcopy(one), PICTURES))}
+            {
+                "call": one,
+                "result": brief(whole_masks(call(processor, copy.deepcopy(one), PICTURES)), record),
+            }
             for one in described["calls"]
         ]
         text = json.dumps(found).replace('{"call"', '\n{"call"')
         (FOLDER / f"{name}.json").write_text(text + "\n")
-
-
-def answer(features: transformers.BatchFeature) -> dict[str, object]:
-    """Whole numbers as they are, others in brief."""
-    whole_masks(features)
-    return {
-        key: value.tolist() if value.dtype.kind == "i" and value.ndim < 3 else record(value)
-        for key, value in sorted(features.items())
-    }

@@ -103,11 +103,8 @@ def run(model: nn.Module, call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
             output = getattr(model, call.method)(**copy.deepcopy(inputs))
     if isinstance(output, Tensor):
         output = {"sequences": output}
-    fields = {
-        key: value
-        for key, value in output.items()
-        if value != () and (call.method == "forward" or key != "past_key_values")
-    }
+    unwanted = (*call.without, *(() if call.method == "forward" else ("past_key_values",)))
+    fields = {key: value for key, value in output.items() if value != () and key not in unwanted}
     if call.blank is not None:
         fields = {
             key: blank_padding(key, value, inputs[call.blank]) for key, value in fields.items()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models_vision import test_idefics2, test_idefics3, vision_language
+from tests.models_vision import test_idefics2, test_idefics3, test_pixtral, vision_language
 from tests.models_vision.detectors import OWN_BACKBONE, STAGES, resnet
 from tests.models_vision.test_blip_conversion import CASES as BLIPS
 from tests.models_vision.test_image_text_conversion import CASES as TOWERS
@@ -171,9 +171,22 @@ VIDEO_CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {},
     ),
 }
+PIXTRAL = {
+    "text_config": {
+        **{name: size for name, size in vision_language.TEXT.items() if name != "pad_token_id"},
+        "model_type": "mistral",
+        "sliding_window": None,
+    },
+    "vision_config": test_pixtral.SIZES | {"model_type": "pixtral"},
+    "image_token_index": vision_language.IMAGE,
+    "vision_feature_layer": -1,
+    "vision_feature_select_strategy": "full",
+    "image_seq_length": 1,
+}
 WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "idefics2/original": ("Idefics2ForConditionalGeneration", IDEFICS2, {}),
     "idefics3/original": ("Idefics3ForConditionalGeneration", IDEFICS3, {}),
+    "llava/mistral": ("LlavaForConditionalGeneration", PIXTRAL, {}),
     "llava/original": (
         "LlavaForConditionalGeneration",
         LLAVA,

@@ -73,3 +73,26 @@ family.case(
     text_config={**TEXT_SIZES, "model_type": "mistral", "sliding_window": 6},
     vision_config={**VISION_SIZES, "num_hidden_layers": 1},
 )
+shown = [floats("tall", 3, 32, 16), floats("wide", 3, 8, 24)]
+sized = {**texts([1, *[IMAGE] * 8, 7, *[IMAGE] * 3, 8]), "pixel_values": shown}
+family.case(
+    "LlavaForConditionalGeneration",
+    [
+        call("loss", {**sized, "labels": labels_of(sized), **EVERYTHING}, gradients=True),
+        call("greedy", {**sized, "do_sample": False, "max_new_tokens": 4}, method="generate"),
+    ],
+    "pixtral",
+    vision_feature_select_strategy="full",
+    vision_feature_layer=-1,
+    image_seq_length=1,
+    text_config={**TEXT_SIZES, "model_type": "mistral"},
+    vision_config={
+        "model_type": "pixtral",
+        "hidden_size": 24,
+        "intermediate_size": 37,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    },
+)

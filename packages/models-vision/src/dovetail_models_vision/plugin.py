@@ -19,7 +19,6 @@ from dovetail_models_vision.declarations.pipelines import PIPELINES
 from dovetail_models_vision.declarations.segmenters import SEGMENTERS
 
 PROCESSORS = {
-    "pixtral": ("Pixtral", False),
 }
 """Image processors of architectures that are not here: folder to prefix, and whether they were once
 called feature extractors."""

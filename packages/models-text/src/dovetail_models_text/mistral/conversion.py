@@ -50,6 +50,7 @@ CONSOLIDATED = Layout(
     infer=_infer,
     marks=("tok_embeddings.weight", "layers.*.feed_forward.w1.weight"),
     keys=("hidden_dim",),
+    strangers=("vision_encoder.patch_conv.weight",),
     files=TOKENIZERS,
 )
 SHARDS = replace(

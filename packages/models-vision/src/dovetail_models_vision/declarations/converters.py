@@ -25,6 +25,12 @@ CONVERTERS = (
     layout("dpt", "intel-ade20k", "SEGMENTER", "dpt_*-ade20k-*.pt, hybrids too"),
     layout("idefics2", "original", "ORIGINAL", "before the Hub's port: a flat config, words apart"),
     layout("idefics3", "original", "ORIGINAL", "before the Hub's port: a flat config, words apart"),
+    ConverterDeclaration(
+        "llava",
+        "mistral",
+        "dovetail_models_vision.pixtral.conversion:MISTRAL",
+        "Pixtral's consolidated.safetensors: the decoder and the vision part",
+    ),
     layout("llava", "original", "ORIGINAL", "llava-v1.5-*: the decoder's files with all parts"),
     layout("llava_next", "original", "ORIGINAL", "llava-v1.6-*: with the end of rows"),
     layout("llava_next_video", "original", "ORIGINAL", "LLaVA-NeXT-Video-*: with pooled frames"),

@@ -87,6 +87,16 @@ LANGUAGE: tuple[ModelDeclaration, ...] = (
         aliases=parts("Mllama", "TextConfig", "VisionConfig"),
     ),
     family(
+        "pixtral",
+        "PixtralVision",
+        ("Model",),
+        models=(),
+        tokenizer="dovetail.tokenizers:PreTrainedTokenizerFast",
+        image_processor="PixtralImageProcessor",
+        processor="PixtralProcessor",
+        aliases={"PixtralPreTrainedModel": "PixtralPreTrainedModel"},
+    ),
+    family(
         "qwen2_vl",
         "Qwen2VL",
         ("Model",),

@@ -8,24 +8,12 @@ from typing import Any, ClassVar
 from dovetail.errors import ProcessorError
 from dovetail.processors import BatchFeature, ImagesKwargs, ProcessingKwargs
 from dovetail.tokenizers import AddedToken
-from dovetail_models_vision.images.groups import grouped, groups_of_images
-from dovetail_models_vision.images.loading import load_image
-from dovetail_models_vision.vision_language.processing import (
-    VisionLanguageProcessor,
-    in_order,
-    is_text,
-)
+from dovetail_models_vision.images.groups import groups_of_images
+from dovetail_models_vision.vision_language.grouping import GroupingProcessor
 
 AROUND = "<fake_token_around_image>"
 """What stands before and behind a picture; one stands between two pictures."""
 QUARTERS = 4
-
-
-def fetched(images: Any) -> Any:
-    """Images, of which those in nested lists that are addresses or paths are loaded."""
-    if isinstance(images, list | tuple):
-        return [fetched(one) for one in images]
-    return load_image(images) if isinstance(images, str) else images
 
 
 class Idefics2ImagesKwargs(ImagesKwargs, total=False):
@@ -46,11 +34,11 @@ class Idefics2ProcessorKwargs(ProcessingKwargs, total=False):
     }
 
 
-class Idefics2Processor(VisionLanguageProcessor):
+class Idefics2Processor(GroupingProcessor):
     """An `Idefics2ImageProcessor` and a tokenizer, which gets the tokens that it lacks.
 
     `image_seq_len` is the number of tokens that a picture takes: the model's
-    ``perceiver_config.resampler_n_latents``.
+    ``perceiver_config.resampler_n_latents``. A call may have its own.
     """
 
     valid_kwargs: ClassVar[list[str]] = ["image_seq_len", "chat_template"]
@@ -74,18 +62,6 @@ class Idefics2Processor(VisionLanguageProcessor):
         added = [AddedToken(token, normalized=False, special=True) for token in self.special_tokens]
         tokenizer.add_special_tokens({"additional_special_tokens": added})
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
-
-    def __call__(
-        self, images: Any = None, text: Any = None, *args: Any, **kwargs: Any
-    ) -> BatchFeature:
-        """As everywhere; `images` are lists for each text, or as many in one list as the texts have
-        tokens. ``image_seq_len`` is the number of tokens of a picture in this call."""
-        images, text = in_order(images, text)
-        images = fetched(images)
-        if images is not None and is_text(text):
-            texts = [text] if isinstance(text, str) else text
-            images = grouped(images, [one.count(self.image_token) for one in texts])
-        return super().__call__(images, text, *args, **kwargs)
 
     def prepare_images(self, images: Any, options: dict[str, Any]) -> BatchFeature:
         """What the image processor makes of the images of each text."""

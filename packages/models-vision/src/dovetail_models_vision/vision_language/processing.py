@@ -78,8 +78,7 @@ class VisionLanguageProcessor(ProcessorMixin):
             encoded |= self.between(encoded, seen)
         for name in self.notes:
             seen.pop(name, None)
-        tensor_type = options["common_kwargs"].get("return_tensors")
-        return BatchFeature({**encoded, **seen, **watched}, tensor_type=tensor_type)
+        return BatchFeature({**encoded, **seen, **watched})
 
     def _save_part(self, name: str, part: Any, folder: Path) -> None:
         if name == VIDEO_PART:  # the images' settings have the file with the usual name
