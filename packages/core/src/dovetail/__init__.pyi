@@ -727,6 +727,8 @@ from dovetail_models_vision.pipelines.document_question_answering import Documen
 from dovetail_models_vision.pipelines.image_classification import ImageClassificationPipeline as ImageClassificationPipeline
 from dovetail_models_vision.pipelines.image_feature_extraction import ImageFeatureExtractionPipeline as ImageFeatureExtractionPipeline
 from dovetail_models_vision.pipelines.image_segmentation import ImageSegmentationPipeline as ImageSegmentationPipeline
+from dovetail_models_vision.pipelines.image_text_to_text import ImageTextToTextPipeline as ImageTextToTextPipeline
+from dovetail_models_vision.pipelines.image_to_image import ImageToImagePipeline as ImageToImagePipeline
 from dovetail_models_vision.pipelines.mask_generation import MaskGenerationPipeline as MaskGenerationPipeline
 from dovetail_models_vision.pipelines.object_detection import ObjectDetectionPipeline as ObjectDetectionPipeline
 from dovetail_models_vision.pipelines.video_classification import VideoClassificationPipeline as VideoClassificationPipeline
@@ -794,6 +796,12 @@ from dovetail_models_vision.swin.modeling import SwinForImageClassification as S
 from dovetail_models_vision.swin.modeling import SwinForMaskedImageModeling as SwinForMaskedImageModeling
 from dovetail_models_vision.swin.modeling import SwinModel as SwinModel
 from dovetail_models_vision.swin.modeling import SwinPreTrainedModel as SwinPreTrainedModel
+from dovetail_models_vision.swin2sr.configuration import Swin2SRConfig as Swin2SRConfig
+from dovetail_models_vision.swin2sr.image_processing import Swin2SRImageProcessor as Swin2SRImageProcessor
+from dovetail_models_vision.swin2sr.image_processing import Swin2SRImageProcessor as Swin2SRImageProcessorFast
+from dovetail_models_vision.swin2sr.modeling import Swin2SRForImageSuperResolution as Swin2SRForImageSuperResolution
+from dovetail_models_vision.swin2sr.modeling import Swin2SRModel as Swin2SRModel
+from dovetail_models_vision.swin2sr.modeling import Swin2SRPreTrainedModel as Swin2SRPreTrainedModel
 from dovetail_models_vision.videomae.configuration import VideoMAEConfig as VideoMAEConfig
 from dovetail_models_vision.videomae.image_processing import VideoMAEImageProcessor as VideoMAEFeatureExtractor
 from dovetail_models_vision.videomae.image_processing import VideoMAEImageProcessor as VideoMAEImageProcessor
@@ -846,6 +854,8 @@ from dovetail_quantizers.native.configuration import Int8Config as Int8Config
 from dovetail_quantizers.native.quantizers import HalfQuantizer as HalfQuantizer
 from dovetail_quantizers.native.quantizers import Int4Quantizer as Int4Quantizer
 from dovetail_quantizers.native.quantizers import Int8Quantizer as Int8Quantizer
+from dovetail_quantizers.quanto.configuration import QuantoConfig as QuantoConfig
+from dovetail_quantizers.quanto.quantizers import QuantoHfQuantizer as QuantoHfQuantizer
 
 __all__ = [
     "AddedToken",

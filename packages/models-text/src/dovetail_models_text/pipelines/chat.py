@@ -38,6 +38,10 @@ class Chat:
         return [*self.messages, {"role": "assistant", "content": text}]
 
     def continued(self, text: str) -> list[Message]:
-        """The conversation with `text` added to its last message."""
+        """The conversation with `text` added to its last message, or to the last part of it."""
         *earlier, last = self.messages
-        return [*earlier, {**last, "content": last["content"] + text}]
+        content = last["content"]
+        if not isinstance(content, list):
+            return [*earlier, {**last, "content": content + text}]
+        *parts, end = content
+        return [*earlier, {**last, "content": [*parts, {**end, "text": end["text"] + text}]}]

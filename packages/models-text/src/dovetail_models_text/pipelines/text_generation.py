@@ -82,7 +82,7 @@ class TextGenerationPipeline(Pipeline):
         if stop_sequence is not None:
             generate_kwargs["eos_token_id"] = stop_token(self.tokenizer, stop_sequence)
         postprocess = given(
-            return_type=_return_type(return_full_text, return_tensors, return_text, return_type),
+            return_type=return_kind(return_full_text, return_tensors, return_text, return_type),
             clean_up_tokenization_spaces=clean_up_tokenization_spaces,
             continue_final_message=continue_final_message,
         )
@@ -238,7 +238,7 @@ def _full(prompt: str | Chat, text: str, continue_final_message: bool | None) ->
     return prompt.continued(text) if continues else prompt.answered(text)
 
 
-def _return_type(
+def return_kind(
     return_full_text: bool | None,
     return_tensors: bool | None,
     return_text: bool | None,

@@ -47,6 +47,12 @@ PIPELINES = (
         inputs="multimodal",
     ),
     _task(
+        "image-text-to-text",
+        ("AutoModelForImageTextToText",),
+        "Qwen/Qwen2-VL-2B-Instruct",
+        inputs="multimodal",
+    ),
+    _task(
         "mask-generation",
         ("AutoModelForMaskGeneration",),
         "facebook/sam-vit-huge@87aecf0",
