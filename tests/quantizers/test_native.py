@@ -21,6 +21,7 @@ from dovetail import (
     MixtralForCausalLM,
 )
 from dovetail.errors import ConfigError, MismatchError
+from dovetail.layers.projections import together
 from dovetail_quantizers.kernels import chosen
 from dovetail_quantizers.layers import PackedLinear, TiedHead
 from dovetail_quantizers.native.configuration import HalfConfig, Int4Config, Int8Config
@@ -250,3 +251,30 @@ def test_without_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             assert torch.allclose(logits(load(folder, method)), expected, atol=TOLERANCES[method])
     finally:
         chosen.cache_clear()
+
+
+def test_outliers_are_multiplied_apart(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "model")
+    config = {"quant_method": "bitsandbytes", "load_in_8bit": True, "llm_int8_threshold": 6.0}
+    attention = load(folder, config).model.layers[0].self_attn
+    plain = load(folder).model.layers[0].self_attn
+    x = torch.randn(1, 5, 64)
+    x[0, 2, 7] = 500.0
+    with torch.inference_mode():
+        for found, expected in zip(
+            together(x, attention.q_proj, attention.k_proj, attention.v_proj),
+            together(x, plain.q_proj, plain.k_proj, plain.v_proj),
+            strict=True,
+        ):
+            assert (found - expected).norm() < 0.02 * expected.norm()
+            assert (found[:, 0] - expected[:, 0]).norm() < 0.02 * expected[:, 0].norm()
+
+
+def test_hooks_see_every_layer(tmp_path: Path) -> None:
+    model = load(checkpoint(tmp_path / "model"), "int8")
+    seen: list[str] = []
+    for name, module in model.named_modules():
+        if isinstance(module, PackedLinear):
+            module.register_forward_hook(lambda *_, name=name: seen.append(name))
+    logits(model)
+    assert len(seen) == 14

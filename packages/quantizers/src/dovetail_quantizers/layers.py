@@ -72,6 +72,10 @@ class PackedLinear(nn.Module):
         """Whether a kernel of `kind` takes a matrix of this shape and these settings."""
         return self.kind is not None
 
+    def is_mere_product(self) -> bool:
+        """Whether `forward` only multiplies, so that siblings may be multiplied as one."""
+        return type(self).forward is PackedLinear.forward
+
     # What all share.
 
     def forward(self, x: Tensor) -> Tensor:

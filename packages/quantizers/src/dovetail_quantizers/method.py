@@ -224,7 +224,11 @@ def join(model: nn.Module) -> None:
     for module in model.modules():
         names = getattr(type(module), "side_by_side", ())
         siblings = [getattr(module, name, None) for name in names]
-        fitting = [one for one in siblings if isinstance(one, PackedLinear) and one.fits_kernel()]
+        fitting = [
+            one
+            for one in siblings
+            if isinstance(one, PackedLinear) and one.fits_kernel() and one.is_mere_product()
+        ]
         if siblings and len(fitting) == len(siblings) and len({type(one) for one in fitting}) == 1:
             Joint(fitting)
     for _, layer in packed_modules(model):

@@ -80,8 +80,10 @@ def together(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
     loaded. Layers that a quantizer holds together say so by a common ``joint``.
     """
     joint = vars(layers[0]).get("joint")
-    if joint is not None and joint.layers == [*layers] and joint.serves(x):
-        return joint.parts(x)
+    if joint is not None and joint.layers == [*layers] and not any(map(_is_hooked, layers)):
+        if joint.serves(x):
+            return joint.parts(x)
+        return tuple(layer(x) for layer in layers)
     if (
         not is_immediate()
         or not all(map(_is_plain, layers))
@@ -98,13 +100,13 @@ def together(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
 
 
 def _is_plain(layer: nn.Module) -> bool:
-    """Whether calling `layer` is a product and nothing else: no hook, no replaced ``forward``."""
-    return (
-        type(layer) is Linear
-        and not layer._forward_hooks
-        and not layer._forward_pre_hooks
-        and "forward" not in vars(layer)
-    )
+    """Whether calling `layer` is a product and nothing else."""
+    return type(layer) is Linear and not _is_hooked(layer)
+
+
+def _is_hooked(layer: nn.Module) -> bool:
+    """Whether a call does more than the class says: a hook, a replaced ``forward``."""
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer))
 
 
 class Conv1D(nn.Module):

@@ -48,6 +48,10 @@ class Linear8bitLt(PackedLinear):
         apart = linear(x[..., where], self._columns(where).to(x.dtype))
         return super().forward(x.masked_fill(outliers, 0)) + apart
 
+    def is_mere_product(self) -> bool:
+        """Unless outliers are looked for."""
+        return self.threshold <= 0
+
     def _columns(self, where: Tensor) -> Tensor:
         """Columns of the weight (out, n), which are kept since outliers return to their places."""
         wanted = where.tolist()

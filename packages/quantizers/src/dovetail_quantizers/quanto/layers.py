@@ -42,6 +42,10 @@ class QLinear(PackedLinear):
             x = self._rounded(x)
         return super().forward(x)
 
+    def is_mere_product(self) -> bool:
+        """Unless activations are rounded."""
+        return self.activations is None
+
     def _rounded(self, x: Tensor) -> Tensor:
         assert self.activations is not None
         limit, scale = LARGEST[self.activations], self.input_scale
