@@ -8,16 +8,14 @@ from dovetail.config_fields import Size, TokenId
 from dovetail_models_vision.vision_language.parts import VisionLanguageConfig
 
 
-class LlavaConfig(VisionLanguageConfig):
-    """A vision part, a text part, and what lies between them; the defaults are those of
-    ``llava-hf/llava-1.5-7b-hf``.
+class LlavaFields(VisionLanguageConfig):
+    """What the configs of LLaVA and its relatives have in common: a vision part, a text part, and
+    what lies between them.
 
     The features of a picture are the hidden states of layer `vision_feature_layer`, without the
     first token with `vision_feature_select_strategy` ``"default"``. They take the places of tokens
-    `image_token_index`, `image_seq_length` for each picture.
+    `image_token_index`.
     """
-
-    model_type: ClassVar[str] = "llava"
 
     vision_config: Any = None
     text_config: Any = None
@@ -26,4 +24,12 @@ class LlavaConfig(VisionLanguageConfig):
     projector_hidden_act: str = "gelu"
     vision_feature_select_strategy: Literal["default", "full"] = "default"
     vision_feature_layer: int = -2
+
+
+class LlavaConfig(LlavaFields):
+    """The config of LLaVA; the defaults are those of ``llava-hf/llava-1.5-7b-hf``. A picture takes
+    `image_seq_length` tokens."""
+
+    model_type: ClassVar[str] = "llava"
+
     image_seq_length: Size = 576

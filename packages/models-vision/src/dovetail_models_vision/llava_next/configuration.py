@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
-from dovetail.config_fields import Size, TokenId
+from dovetail.config_fields import Size
 from dovetail.errors import ConfigError
-from dovetail_models_vision.vision_language.parts import VisionLanguageConfig
+from dovetail_models_vision.llava.configuration import LlavaFields
 
 PIN_POINTS = ((336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008))
 """The sizes (height, width) into which pictures are fitted where a file says nothing."""
 
 
-class LlavaNextConfig(VisionLanguageConfig):
-    """As `LlavaConfig`; pictures are fitted into one of `image_grid_pinpoints`, pairs of height and
-    width, and cut into tiles of the vision part's size."""
+class TiledFields(LlavaFields):
+    """What the configs of LLaVA-NeXT and its relatives have in common: pictures are fitted into one
+    of `image_grid_pinpoints`, pairs of height and width, and cut into tiles of the vision part's
+    size."""
 
-    model_type: ClassVar[str] = "llava_next"
-
-    vision_config: Any = None
-    text_config: Any = None
-    ignore_index: int = -100
-    image_token_index: TokenId = 32000
-    projector_hidden_act: str = "gelu"
-    vision_feature_select_strategy: Literal["default", "full"] = "default"
-    vision_feature_layer: int = -2
     image_grid_pinpoints: list[list[int]] | None = None
     tie_word_embeddings: bool = False
-    image_seq_length: Size = 576
 
     def derive(self) -> None:
         """The usual pin points, where none are given."""
@@ -36,14 +27,19 @@ class LlavaNextConfig(VisionLanguageConfig):
 
     def check(self) -> None:
         """Refuse pin points that are no sizes."""
-        check_pin_points(type(self).__name__, self.image_grid_pinpoints or ())
+        points = self.image_grid_pinpoints or []
+        wrong = [point for point in points if len(point) != 2 or min(point) < 1]
+        if wrong or not points:
+            raise ConfigError(
+                f"{type(self).__name__}: image_grid_pinpoints={wrong or points} must be pairs of "
+                "height and width, at least one."
+            )
 
 
-def check_pin_points(owner: str, points: Any) -> None:
-    """Raise `ConfigError` unless `points` are pairs of positive numbers."""
-    wrong = [point for point in points if len(point) != 2 or min(point) < 1]
-    if wrong or not points:
-        raise ConfigError(
-            f"{owner}: image_grid_pinpoints={wrong or points} must be pairs of height and width, "
-            "at least one."
-        )
+class LlavaNextConfig(TiledFields):
+    """The config of LLaVA-NeXT; the defaults are those of ``llava-hf/llava-v1.6-mistral-7b-hf``
+    with a Llama as its text part."""
+
+    model_type: ClassVar[str] = "llava_next"
+
+    image_seq_length: Size = 576

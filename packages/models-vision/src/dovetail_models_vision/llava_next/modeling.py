@@ -140,11 +140,7 @@ class LlavaNextForConditionalGeneration(LlavaNextModel, LlavaNextPreTrainedModel
         vision_feature_layer: int | None = None,
         vision_feature_select_strategy: str | None = None,
         labels: Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        cache_position: Tensor | None = None,
-        num_logits_to_keep: int = 0,
+        **kwargs: Any,
     ) -> ModelOutput:
         """Logits (B, T, V) of texts (B, T) with pictures (P, M, C, H, W) of `image_sizes` (P, 2),
         all in the order of their tokens; `labels` (B, T) give the loss, in which padding does not
@@ -155,17 +151,5 @@ class LlavaNextForConditionalGeneration(LlavaNextModel, LlavaNextPreTrainedModel
             "vision_feature_layer": vision_feature_layer,
             "vision_feature_select_strategy": vision_feature_select_strategy,
         }
-        return self.predict(
-            input_ids,
-            inputs_embeds,
-            attention_mask,
-            labels,
-            visual,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            use_cache=use_cache,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            cache_position=cache_position,
-            num_logits_to_keep=num_logits_to_keep,
-        )
+        text = (input_ids, attention_mask, inputs_embeds, labels, position_ids, past_key_values)
+        return self.run(visual, *text, **kwargs)

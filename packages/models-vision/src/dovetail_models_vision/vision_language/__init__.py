@@ -7,27 +7,36 @@ model type; `part_defaults` says of which when a file does not.
 **Model** (`modeling.VisionLanguageModel`)::
 
     class AcmeForConditionalGeneration(VisionLanguageModel, AcmePreTrainedModel):
-        visual_inputs = ("pixel_values", "image_sizes")    # what generate() gives `encode` once
+        visual_inputs = ("pixel_values", "image_sizes")  # what generate() gives `encode` once
 
-        def build(self, config):                           # language_model is built by the base
+        def build(self, config):  # language_model is built by the base
             self.vision_tower = self.part(AutoModel, "vision_config")
             self.multi_modal_projector = AcmeProjector(config)
 
         def encode(self, pixel_values=None, image_sizes=None):
             if pixel_values is None:
                 return []
-            features = ...                                 # (N, D) or (images, n, D)
+            features = ...  # (N, D) or (images, n, D)
             return [Visual("image", self.config.image_token_index, features)]
 
         @task_head
-        def forward(self, input_ids=None, pixel_values=None, image_sizes=None, attention_mask=None,
-                    position_ids=None, past_key_values=None, inputs_embeds=None, labels=None,
-                    use_cache=None, cache_position=None, num_logits_to_keep=0, **kwargs):
+        def forward(
+            self,
+            input_ids=None,
+            pixel_values=None,
+            image_sizes=None,
+            attention_mask=None,
+            position_ids=None,
+            past_key_values=None,
+            inputs_embeds=None,
+            labels=None,
+            **kwargs,
+        ):  # what `run` takes
             visual = {"pixel_values": pixel_values, "image_sizes": image_sizes}
-            return self.predict(input_ids, inputs_embeds, attention_mask, labels, visual,
-                                position_ids=position_ids, ...)
+            text = (input_ids, attention_mask, inputs_embeds, labels, position_ids, past_key_values)
+            return self.run(visual, *text, **kwargs)
 
-`predict` embeds the text, puts the features of each `Visual` at the places of its token (an error
+`run` embeds the text, puts the features of each `Visual` at the places of its token (an error
 when their numbers differ), runs the language model, and returns an `output_class` with the loss and
 ``image_hidden_states`` / ``video_hidden_states``. `generate` encodes the pictures once, for the
 prompt: so beams, several returned sequences, `prefill_chunk_size`, assistants and every cache work

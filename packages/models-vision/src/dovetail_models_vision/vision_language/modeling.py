@@ -78,25 +78,35 @@ class VisionLanguageModel(ReadsPictures):
 
     # One forward pass
 
-    def predict(
+    def run(
         self,
-        input_ids: Tensor | None,
-        inputs_embeds: Tensor | None,
-        attention_mask: Tensor | None,
-        labels: Tensor | None,
         visual: Mapping[str, Any],
-        **kwargs: Any,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        use_cache: bool | None = None,
+        cache_position: Tensor | None = None,
+        num_logits_to_keep: int = 0,
+        **recording: bool | None,
     ) -> ModelOutput:
         """Logits (B, T, V) after text and pictures (`visual`, the arguments of `encode`), and the
-        loss when `labels` (B, T) are given; `kwargs` go to the language model."""
+        loss when `labels` (B, T) are given; what a family's `forward` does not name, it gets."""
         seen = self.encode(**visual)
         if inputs_embeds is None or seen:
             inputs_embeds = self.embed_with(input_ids, inputs_embeds, seen)
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            cache_position=cache_position,
+            num_logits_to_keep=num_logits_to_keep,
             return_dict=True,
-            **self.recorded_by_default(kwargs),
+            **self.recorded_by_default(recording),
         )
         return self.output_class(
             loss=None if labels is None else text_loss(outputs.logits, labels, attention_mask),
