@@ -36,10 +36,18 @@ SIGLIP = {
     "text_config": {**LAYERS, "intermediate_size": 41, "vocab_size": 99, "num_attention_heads": 4},
     "vision_config": {**TOWER, "intermediate_size": 37, "num_attention_heads": 4},
 }
+OWL_TEXT, OWL_VISION = (
+    {name: size for name, size in CLIP[half].items() if name != "projection_dim"}  # type: ignore[attr-defined]
+    for half in ("text_config", "vision_config")
+)
 VILT_SIZES = {**VILT, **TOWER, "num_attention_heads": 2}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "clip/openai": ("CLIPModel", CLIP),
     "dinov2/facebook": ("Dinov2Model", TOWER | {"mlp_ratio": 3}),
+    "owlvit/scenic": (
+        "OwlViTForObjectDetection",
+        CLIP | {"text_config": OWL_TEXT, "vision_config": OWL_VISION, "projection_dim": 64},
+    ),
     "siglip/big-vision": ("SiglipModel", SIGLIP),
     "vilt/dandelin": ("ViltForMaskedLM", VILT_SIZES),
     "vilt/dandelin-irtr": ("ViltForImageAndTextRetrieval", VILT_SIZES),

@@ -162,6 +162,7 @@ from dovetail.converting import convert_checkpoint as convert_checkpoint
 from dovetail.declarations import AttentionDeclaration as AttentionDeclaration
 from dovetail.declarations import CacheDeclaration as CacheDeclaration
 from dovetail.declarations import CallbackDeclaration as CallbackDeclaration
+from dovetail.declarations import CheckDeclaration as CheckDeclaration
 from dovetail.declarations import CommandDeclaration as CommandDeclaration
 from dovetail.declarations import ConverterDeclaration as ConverterDeclaration
 from dovetail.declarations import EngineDeclaration as EngineDeclaration
@@ -546,6 +547,8 @@ from dovetail_models_text.t5.tokenization import T5Tokenizer as T5TokenizerFast
 
 from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizer
 from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizerFast
+from dovetail_models_text.gemma.tokenization import GemmaTokenizer as GemmaTokenizer
+from dovetail_models_text.gemma.tokenization import GemmaTokenizer as GemmaTokenizerFast
 from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer as GPT2Tokenizer
 from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer as GPT2TokenizerFast
 from dovetail_models_text.llama.tokenization import LlamaTokenizer as LlamaTokenizer
@@ -722,6 +725,10 @@ from dovetail_models_vision.owlvit.modeling import OwlViTPreTrainedModel as OwlV
 from dovetail_models_vision.owlvit.processing import OwlViTProcessor as OwlViTProcessor
 from dovetail_models_vision.owlvit.text import OwlViTTextModel as OwlViTTextModel
 from dovetail_models_vision.owlvit.vision import OwlViTVisionModel as OwlViTVisionModel
+from dovetail_models_vision.paligemma.configuration import PaliGemmaConfig as PaliGemmaConfig
+from dovetail_models_vision.paligemma.modeling import PaliGemmaForConditionalGeneration as PaliGemmaForConditionalGeneration
+from dovetail_models_vision.paligemma.modeling import PaliGemmaPreTrainedModel as PaliGemmaPreTrainedModel
+from dovetail_models_vision.paligemma.processing import PaliGemmaProcessor as PaliGemmaProcessor
 from dovetail_models_vision.pipelines.depth_estimation import DepthEstimationPipeline as DepthEstimationPipeline
 from dovetail_models_vision.pipelines.document_question_answering import DocumentQuestionAnsweringPipeline as DocumentQuestionAnsweringPipeline
 from dovetail_models_vision.pipelines.image_classification import ImageClassificationPipeline as ImageClassificationPipeline
@@ -919,6 +926,7 @@ __all__ = [
     "CacheDeclaration",
     "CallbackDeclaration",
     "CharSpan",
+    "CheckDeclaration",
     "ClassifierFreeGuidanceLogitsProcessor",
     "CommandDeclaration",
     "ConstrainedBeamSearchScorer",

@@ -6,6 +6,7 @@ A family declares a `Layout`; `convert_checkpoint` and ``dovetail convert`` do t
 from __future__ import annotations
 
 from dovetail.converting.files import TextFile
+from dovetail.converting.flax import FlaxFiles
 from dovetail.converting.foreign import NumpyArchive, TensorFlowFiles
 from dovetail.converting.layout import Layout, Shapes
 from dovetail.converting.pipeline import PipelineFiles
@@ -30,6 +31,7 @@ __all__ = [
     "Conversion",
     "Crop",
     "Drop",
+    "FlaxFiles",
     "Indexed",
     "Layout",
     "NumpyArchive",

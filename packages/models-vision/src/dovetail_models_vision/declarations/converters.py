@@ -38,6 +38,7 @@ CONVERTERS = (
     layout(
         "rt_detr", "lyuwenyu", "DETECTOR", "rtdetr_r*vd*.pth: the moving average of the weights"
     ),
+    layout("owlvit", "scenic", "SCENIC", "clip_vit_*: a tree of flax"),
     layout("sam", "facebook", "FACEBOOK", "sam_vit_*.pth: all three parts"),
     layout("segformer", "nvidia", "SEGMENTER", "segformer.b*.pth: encoder and head"),
     layout("segformer", "nvidia-mit", "CLASSIFIER", "mit_b*.pth: encoder and classifier"),

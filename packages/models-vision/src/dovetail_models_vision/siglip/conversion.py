@@ -34,18 +34,20 @@ ODD_SIZES = {(14, 729): 384}
 """Images that are no multiple of their patches: by size of patches, and how many there are."""
 
 
-def _dense(theirs: str, ours: str) -> dict[str, str]:
+def dense(theirs: str, ours: str) -> dict[str, str]:
+    """The names of a dense layer of flax."""
     return {f"{theirs}/kernel": f"{ours}.weight", f"{theirs}/bias": f"{ours}.bias"}
 
 
-def _norm(theirs: str, ours: str) -> dict[str, str]:
+def norm(theirs: str, ours: str) -> dict[str, str]:
+    """The names of a norm of flax."""
     return {f"{theirs}/scale": f"{ours}.weight", f"{theirs}/bias": f"{ours}.bias"}
 
 
 def _mlp(theirs: str, ours: str) -> dict[str, str]:
     table: dict[str, str] = {}
     for number in (0, 1):
-        table |= _dense(f"{theirs}/MlpBlock_0/Dense_{number}", f"{ours}.mlp.fc{number + 1}")
+        table |= dense(f"{theirs}/MlpBlock_0/Dense_{number}", f"{ours}.mlp.fc{number + 1}")
     return table
 
 
@@ -57,24 +59,23 @@ def _names() -> dict[str, str]:
         f"{TEXT}/pos_embedding": f"text_model.{POSITIONS}",
         f"{TEXT}/Embed_0/embedding": "text_model.embeddings.token_embedding.weight",
         f"{POOL}/probe": f"{HEAD}.probe",
-        **_dense(f"{IMAGE}/embedding", "vision_model.embeddings.patch_embedding"),
-        **_norm(f"{IMAGE}/Transformer/encoder_norm", "vision_model.post_layernorm"),
-        **_norm(f"{TEXT}/Encoder_0/encoder_norm", "text_model.final_layer_norm"),
-        **_dense(f"{TEXT}/head", "text_model.head"),
-        **_norm(f"{POOL}/LayerNorm_0", f"{HEAD}.layernorm"),
+        **dense(f"{IMAGE}/embedding", "vision_model.embeddings.patch_embedding"),
+        **norm(f"{IMAGE}/Transformer/encoder_norm", "vision_model.post_layernorm"),
+        **norm(f"{TEXT}/Encoder_0/encoder_norm", "text_model.final_layer_norm"),
+        **dense(f"{TEXT}/head", "text_model.head"),
+        **norm(f"{POOL}/LayerNorm_0", f"{HEAD}.layernorm"),
         **_mlp(POOL, HEAD),
-        **_dense(f"{POOL}/{ATTENTION}/out", f"{HEAD}.attention.out_proj"),
+        **dense(f"{POOL}/{ATTENTION}/out", f"{HEAD}.attention.out_proj"),
     }
     for part in PARTS:
-        table |= _dense(f"{POOL}/{ATTENTION}/{part}", f"{HEAD}.attention.{part}")
+        table |= dense(f"{POOL}/{ATTENTION}/{part}", f"{HEAD}.attention.{part}")
     for block, layer in ((IMAGE_BLOCK, IMAGE_LAYER), (TEXT_BLOCK, TEXT_LAYER)):
         table |= _mlp(block, layer)
-        table |= _dense(f"{block}/{ATTENTION}/out", f"{layer}.self_attn.out_proj")
+        table |= dense(f"{block}/{ATTENTION}/out", f"{layer}.self_attn.out_proj")
         for number in (0, 1):
-            norm = f"{layer}.layer_norm{number + 1}"
-            table |= _norm(f"{block}/LayerNorm_{number}", norm)
+            table |= norm(f"{block}/LayerNorm_{number}", f"{layer}.layer_norm{number + 1}")
         for theirs, ours in PARTS.items():
-            table |= _dense(f"{block}/{ATTENTION}/{theirs}", f"{layer}.self_attn.{ours}")
+            table |= dense(f"{block}/{ATTENTION}/{theirs}", f"{layer}.self_attn.{ours}")
     return table
 
 
@@ -82,7 +83,7 @@ def _heads(half: str) -> Callable[[Any], int]:
     return lambda config: getattr(config, half).num_attention_heads
 
 
-def _merged(attention: str, parts: tuple[str, ...], half: str) -> list[Step]:
+def merged(attention: str, parts: tuple[str, ...], half: str) -> list[Step]:
     """One axis in place of heads and their width: the last of projections, the first of what leads
     back."""
     heads = _heads(half)
@@ -103,7 +104,13 @@ def _merged(attention: str, parts: tuple[str, ...], half: str) -> list[Step]:
     return [*last, first]
 
 
-def _transposed(*layers: str) -> list[Step]:
+def convolved(weight: str) -> list[Step]:
+    """The kernel of a convolution: flax has rows, columns, input and output in this order."""
+    return [Transpose(weight, dims) for dims in ((0, 3), (1, 2), (2, 3))]
+
+
+def transposed(*layers: str) -> list[Step]:
+    """Dense layers, which flax stores input by input."""
     return [Transpose(f"{layer}.weight") for layer in layers]
 
 
@@ -117,11 +124,11 @@ def _steps() -> list[Step]:
     return [
         Renames(_names()),
         squeeze(POSITIONS),
-        *(Transpose(PATCHES, dims) for dims in ((0, 3), (1, 2), (2, 3))),
-        *_merged(f"{IMAGE_LAYER}.self_attn", tuple(PARTS.values()), "vision_config"),
-        *_merged(f"{TEXT_LAYER}.self_attn", tuple(PARTS.values()), "text_config"),
-        *_merged(f"{HEAD}.attention", tuple(PARTS), "vision_config"),
-        *_transposed(*every),
+        *convolved(PATCHES),
+        *merged(f"{IMAGE_LAYER}.self_attn", tuple(PARTS.values()), "vision_config"),
+        *merged(f"{TEXT_LAYER}.self_attn", tuple(PARTS.values()), "text_config"),
+        *merged(f"{HEAD}.attention", tuple(PARTS), "vision_config"),
+        *transposed(*every),
         *(
             Concatenate(
                 tuple(f"{HEAD}.attention.{part}.{kind}" for part in PARTS),
