@@ -30,9 +30,10 @@ UNUSED = re.compile(
     r"|Llava.*-vision_tower\.vision_model\.post_layernorm"  # features are taken before it
     r"|CLIPForImageClassification-vision_model\.post_layernorm"  # it averages patches
     r"|OwlViTForObjectDetection-owlvit\.(logit_scale|visual_projection)"  # a patch has its own
+    r"|ViltForMaskedLM-vilt\.pooler"
     r"|SiglipForImageClassification-vision_model\.head\."
     r"|(Vision)?EncoderDecoderModel-encoder\.pooler"  # the decoder reads tokens
-    r"|ViltForMaskedLM-vilt\.pooler"
+    r"|Blip2TextModelWithProjection-(query_tokens|qformer.*(crossattention|_query\.))"  # no picture
     r"|BlipModel-text_model.*crossattention"  # a method of its own looks at pictures
     r"|LayoutLMFor(MaskedLM|QuestionAnswering|TokenClassification)-layoutlm\.pooler"
 )

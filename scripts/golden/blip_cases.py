@@ -22,6 +22,42 @@ PROCESSORS: dict[str, dict[str, Any]] = {
             "picture": {"images": ["array"]},
         },
     },
+    "Blip2Processor": {
+        "tokenizer": "gpt2",
+        "settings": {"num_query_tokens": 3},
+        "calls": {
+            "both": {"images": ["wide"], "text": TEXT},
+            "padded": {"images": ["wide", "tall"], "text": TWO, "padding": True},
+            "cut": {"images": ["tall"], "text": TEXT, "max_length": 6, "truncation": True},
+            "text": {"text": TWO, "padding": True},
+            "picture": {"images": ["array"]},
+        },
+    },
+    "InstructBlipProcessor": {
+        "tokenizer": "gpt2",
+        "qformer_tokenizer": "bert",
+        "settings": {"num_query_tokens": 3},
+        "calls": {
+            "both": {"images": ["wide"], "text": TEXT},
+            "padded": {"images": ["wide", "tall"], "text": TWO, "padding": True},
+            "cut": {"images": ["tall"], "text": TEXT, "max_length": 6, "truncation": True},
+            "text": {"text": TWO, "padding": True},
+            "picture": {"images": ["array"]},
+        },
+    },
+    "InstructBlipVideoProcessor": {
+        "tokenizer": "gpt2",
+        "qformer_tokenizer": "bert",
+        "image_processor": "InstructBlipVideoImageProcessor",
+        "settings": {"num_query_tokens": 3},
+        "calls": {
+            "both": {"images": ["wide", "tall", "wide", "large"], "text": TEXT},
+            "padded": {"images": [["wide"] * 4, ["tall"] * 4], "text": TWO, "padding": True},
+            "cut": {"images": ["tall"] * 4, "text": TEXT, "max_length": 6, "truncation": True},
+            "text": {"text": TWO, "padding": True},
+            "picture": {"images": [["array", "array"]]},
+        },
+    },
 }
 """By class: its tokenizer, further parts and settings, and calls with the names of pictures."""
 FILES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -31,14 +67,16 @@ FILES: dict[str, tuple[str, tuple[str, ...]]] = {
 """Classes of tokenizers and the files they are made of."""
 
 
-def built(library: Any, name: str, **settings: Any) -> Any:
-    """The processor `name` of `library`."""
+def built(library: Any, name: str, changes: dict[str, Any] = {}, **settings: Any) -> Any:  # noqa: B006
+    """The processor `name` of `library`; `changes` are of its own settings, `settings` of those of
+    pictures."""
     described = PROCESSORS[name]
     pictures = getattr(library, described.get("image_processor", "BlipImageProcessor"))
     parts = [pictures(**SQUARE, **settings), tokenizer(library, described["tokenizer"])]
     if "qformer_tokenizer" in described:
         parts.append(tokenizer(library, described["qformer_tokenizer"]))
-    return getattr(library, name)(*parts, **described.get("settings", {}))
+    made = {**described.get("settings", {}), **changes}
+    return getattr(library, name)(*parts, **made)
 
 
 def tokenizer(library: Any, kind: str) -> Any:

@@ -15,13 +15,20 @@ from dovetail.converting import Source, convert_checkpoint
 
 
 def check_layout(
-    key: str, model: Any, folder: Path, *, shards: int = 1, config: Mapping[str, Any] | None = None
+    key: str,
+    model: Any,
+    folder: Path,
+    *,
+    shards: int = 1,
+    config: Mapping[str, Any] | None = None,
+    told: bool = False,
 ) -> Path:
     """Save `model`, convert it to the original layout `key` (``"acme/original"``), back, and there
     again; names, types, shapes and values must be the same each time.
 
-    The original must be recognised without being told what it is. `config` are fields that it
-    cannot express. Everything is written into `folder`; the original's folder is returned, and the
+    The original must be recognised without being told what it is, unless it is `told`, being of
+    several architectures. `config` are fields that it cannot express.
+    Everything is written into `folder`; the original's folder is returned, and the
     Hub's folder that was made of it lies beside as ``back``.
 
     Raises:
@@ -32,7 +39,8 @@ def check_layout(
     hub, original, back, again = (folder / name for name in ("hub", "original", "back", "again"))
     model.save_pretrained(hub)
     convert_checkpoint(hub, original, **options)
-    done = convert_checkpoint(original, back, config=config)
+    chosen = {"model_type": model_type, "layout": layout} if told else {}
+    done = convert_checkpoint(original, back, config=config, **chosen)
     assert (done.model_type, done.layout) == (model_type, layout), f"taken for {done}"
     assert_same_tensors(read_hub(hub), read_hub(back))
     convert_checkpoint(back, again, **options)

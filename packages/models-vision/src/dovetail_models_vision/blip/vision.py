@@ -101,7 +101,7 @@ class BlipVisionEncoder(nn.Module):
 class BlipVisionModel(PreTrainedModel):
     """The image encoder; its relatives name another config."""
 
-    config_class = BlipVisionConfig
+    config_class: ClassVar[Any] = BlipVisionConfig
     base_model_prefix = "vision_model"
     main_input_name = "pixel_values"
     input_embeddings = "embeddings"

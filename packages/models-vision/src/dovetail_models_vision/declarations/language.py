@@ -8,7 +8,9 @@ from dovetail.declarations import ModelDeclaration
 from dovetail_models_vision.declarations.family import PACKAGE, family
 
 BERT_TOKENIZER = "dovetail_models_text.bert.tokenization:BertTokenizer"
+BLIP_PROCESSOR = f"{PACKAGE}.blip.image_processing:BlipImageProcessor"
 CLIP_PROCESSOR = f"{PACKAGE}.clip.image_processing:CLIPImageProcessor"
+GPT2_TOKENIZER = "dovetail_models_text.gpt2.tokenization:GPT2Tokenizer"
 LLAMA_TOKENIZER = "dovetail_models_text.llama.tokenization:LlamaTokenizer"
 WRITERS = ("AutoModelForPreTraining", "AutoModelForVision2Seq", "AutoModelForImageTextToText")
 """The auto classes that pick what writes about pictures."""
@@ -29,12 +31,30 @@ def parts(prefix: str, *suffixes: str) -> dict[str, str]:
     return {prefix + suffix: f"configuration:{prefix}{suffix}" for suffix in suffixes}
 
 
+def instructed(model_type: str, prefix: str, image_processor: str) -> ModelDeclaration:
+    """A family with a Q-Former that reads instructions."""
+    name = f"{prefix}ForConditionalGeneration"
+    auto = WRITERS[1:] if model_type == "instructblip" else WRITERS[1:2]
+    return family(
+        model_type,
+        prefix,
+        (),
+        auto=dict.fromkeys(auto, name),
+        models=("PreTrainedModel", "QFormerModel", "VisionModel"),
+        tokenizer=GPT2_TOKENIZER,
+        image_processor=image_processor,
+        processor=f"{prefix}Processor",
+        aliases=parts(prefix, "QFormerConfig", "VisionConfig"),
+    )
+
+
 LANGUAGE: tuple[ModelDeclaration, ...] = (
     family(
         "blip",
         "Blip",
         ("Model",),
         auto={
+            "AutoModelForImageTextToText": "BlipForConditionalGeneration",
             "AutoModelForVision2Seq": "BlipForConditionalGeneration",
             "AutoModelForVisualQuestionAnswering": "BlipForQuestionAnswering",
             "AutoModelForZeroShotImageClassification": "BlipModel",
@@ -45,6 +65,30 @@ LANGUAGE: tuple[ModelDeclaration, ...] = (
         processor="BlipProcessor",
         aliases=parts("Blip", "TextConfig", "VisionConfig"),
     ),
+    family(
+        "blip-2",
+        "Blip2",
+        ("Model",),
+        auto={
+            "AutoModelForImageTextToText": "Blip2ForConditionalGeneration",
+            "AutoModelForVision2Seq": "Blip2ForConditionalGeneration",
+            "AutoModelForVisualQuestionAnswering": "Blip2ForConditionalGeneration",
+            "AutoModelForZeroShotImageClassification": "Blip2ForImageTextRetrieval",
+        },
+        models=(
+            "PreTrainedModel",
+            "QFormerModel",
+            "TextModelWithProjection",
+            "VisionModel",
+            "VisionModelWithProjection",
+        ),
+        tokenizer=GPT2_TOKENIZER,
+        image_processor=BLIP_PROCESSOR,
+        processor="Blip2Processor",
+        aliases=parts("Blip2", "QFormerConfig", "VisionConfig"),
+    ),
+    instructed("instructblip", "InstructBlip", BLIP_PROCESSOR),
+    instructed("instructblipvideo", "InstructBlipVideo", "InstructBlipVideoImageProcessor"),
     family(
         "idefics2",
         "Idefics2",
@@ -86,6 +130,12 @@ LANGUAGE: tuple[ModelDeclaration, ...] = (
         tokenizer=LLAMA_TOKENIZER,
         aliases=parts("Mllama", "TextConfig", "VisionConfig"),
     ),
+    writer(
+        "paligemma",
+        "PaliGemma",
+        tokenizer="dovetail_models_text.gemma.tokenization:GemmaTokenizer",
+        image_processor=f"{PACKAGE}.siglip.image_processing:SiglipImageProcessor",
+    ),
     family(
         "pixtral",
         "PixtralVision",
@@ -109,7 +159,7 @@ LANGUAGE: tuple[ModelDeclaration, ...] = (
         "vision-encoder-decoder",
         "VisionEncoderDecoder",
         (),
-        auto={"AutoModelForVision2Seq": "VisionEncoderDecoderModel"},
+        auto=dict.fromkeys(WRITERS[1:], "VisionEncoderDecoderModel"),
         models=(),
     ),
 )

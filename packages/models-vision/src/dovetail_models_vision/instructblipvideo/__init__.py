@@ -1,0 +1,1 @@
+"""InstructBLIP for videos."""
