@@ -17,6 +17,7 @@ from dovetail import (
     pipeline,
 )
 from dovetail.errors import ConfigError
+from dovetail.testing.forward import HALF_PRECISION
 from dovetail_models_vision.detection.positions import grid_waves
 from dovetail_models_vision.rt_detr.denoising import noised_objects
 
@@ -51,6 +52,18 @@ class TestRTDetr(DeformableConformance):
         assert [tuple(one.shape) for one in output.encoder_attentions] == [(2, 4, 4, 4)]
         assert [tuple(one.shape) for one in output.decoder_attentions] == [(2, 2, 5, 5)] * 3
         assert [tuple(one.shape) for one in output.cross_attentions] == [(2, 5, 2, 3, 4)] * 3
+
+    def test_half_precision_runs_and_stays_near(self, model_class: Any) -> None:
+        """What is said of every place does: how the best are ordered may not."""
+        model = self.build(model_class)
+        inputs = self.inputs(model_class, model.config)
+        expected = self.run(model, inputs).enc_outputs_class
+        for dtype, bound in HALF_PRECISION.items():
+            output = self.run(self.build(model_class).to(dtype), inputs)
+            assert output[0].dtype == dtype
+            assert torch.isfinite(output[0]).all()
+            apart = (output.enc_outputs_class.float() - expected).pow(2).mean()
+            assert apart < bound**2 * expected.pow(2).mean()
 
 
 def model(cls: Any = RTDetrForObjectDetection, **changes: Any) -> Any:

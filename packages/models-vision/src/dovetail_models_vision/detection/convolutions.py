@@ -14,8 +14,10 @@ from dovetail.layers.activations import activation, identity
 
 
 def may_fold(norm: nn.Module) -> bool:
-    """Whether `norm` is the same for all pictures and nobody asks for gradients."""
-    return not norm.training and not torch.is_grad_enabled()
+    """Whether `norm` is the same for all pictures, of full precision, and nobody asks for
+    gradients."""
+    changes = norm.training and isinstance(norm, nn.BatchNorm2d)
+    return not changes and not torch.is_grad_enabled() and norm.weight.dtype == torch.float32
 
 
 def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

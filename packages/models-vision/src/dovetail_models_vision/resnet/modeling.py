@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from dovetail.backbones import BackboneMixin, run_stages
@@ -16,6 +17,7 @@ from dovetail.layers.patches import check_channels
 from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import BaseModelOutputWithPoolingAndNoAttention
 from dovetail.recording import Recorder, backbone
+from dovetail_models_vision.detection.convolutions import conv_norm
 from dovetail_models_vision.heads import PooledImageClassification, classifier
 from dovetail_models_vision.resnet.configuration import ResNetConfig
 
@@ -30,9 +32,13 @@ class ConvNorm(nn.Module):
         self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
         self.normalization = nn.BatchNorm2d(outputs)
         self.activation = identity if act is None else activation(act)
+        self.rectifies = act == "relu"
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.activation(self.normalization(self.convolution(pixels)))
+        states = conv_norm(pixels, self.convolution, self.normalization)
+        if self.rectifies and not torch.is_grad_enabled():
+            return states.relu_()  # one map less to write
+        return self.activation(states)
 
 
 class ResNetEmbeddings(nn.Module):

@@ -7,207 +7,38 @@ L maps, D width.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from dovetail.backbones import load_backbone
 from dovetail.layers.projections import Linear
 from dovetail.masks import Mask
-from dovetail.modeling import PreTrainedModel
 from dovetail.outputs import BaseModelOutput, ModelOutput
-from dovetail.recording import Recorder, backbone, task_head
+from dovetail.recording import task_head
 from dovetail_models_vision.detection.anchors import anchor_boxes
-from dovetail_models_vision.detection.backbone import freeze_batch_norms, full_mask
-from dovetail_models_vision.detection.boxes import inverse_sigmoid
+from dovetail_models_vision.detection.backbone import full_mask
 from dovetail_models_vision.detection.convolutions import Projection
-from dovetail_models_vision.detection.deformable import (
-    DeformableAttention,
-    DeformableContext,
-    Shapes,
-)
-from dovetail_models_vision.detection.hybrid import AttentionStack, MapJoints, attend_to_maps
+from dovetail_models_vision.detection.deformable import Shapes
 from dovetail_models_vision.detection.matching import Targets, check_targets
 from dovetail_models_vision.detection.outputs import (
-    RTDetrDecoderOutput,
     RTDetrModelOutput,
     RTDetrObjectDetectionOutput,
     detection_output,
 )
-from dovetail_models_vision.detection.transformer import (
-    BoxHead,
-    DetectionLayer,
-    PositionedAttention,
-)
+from dovetail_models_vision.detection.transformer import BoxHead
 from dovetail_models_vision.rt_detr.configuration import RTDetrConfig
 from dovetail_models_vision.rt_detr.denoising import NoisedObjects, noised_objects
 from dovetail_models_vision.rt_detr.losses import detection_loss
-
-
-class RTDetrPreTrainedModel(PreTrainedModel):
-    config_class = RTDetrConfig
-    base_model_prefix = "model"
-    main_input_name = "pixel_values"
-    input_embeddings = "encoder_input_proj.0"
-    _no_split_modules: ClassVar[list[str]] = ["ConvEncoder", "DetectionLayer"]
-
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, DeformableAttention):
-            module.initialise()
-            for child in module.children():
-                child._is_initialized = True  # type: ignore[assignment]
-        elif isinstance(module, nn.Linear | nn.Conv2d):
-            nn.init.normal_(module.weight, std=self.config.initializer_range)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.xavier_uniform_(module.weight)
-        elif isinstance(module, RTDetrModel):
-            self._init_scores(module.enc_score_head)
-        elif isinstance(module, RTDetrForObjectDetection):
-            for scores, boxes in zip(module.class_embed, module.bbox_embed, strict=True):
-                self._init_scores(scores)
-                nn.init.zeros_(boxes.layers[-1].weight)  # type: ignore[index, union-attr]
-
-    def _init_scores(self, head: Any) -> None:
-        """Let nothing be an object at first, as most places are not."""
-        prior = self.config.initializer_bias_prior_prob or 1 / (self.config.num_labels + 1)
-        nn.init.xavier_uniform_(head.weight)
-        nn.init.constant_(head.bias, -math.log((1 - prior) / prior))
-
-
-class ConvEncoder(nn.Module):
-    """The backbone under the checkpoint's name."""
-
-    def __init__(self, config: RTDetrConfig) -> None:
-        super().__init__()
-        self.model = load_backbone(config)
-        if config.freeze_backbone_batch_norms:
-            freeze_batch_norms(self.model)
-
-
-class EncoderLayer(DetectionLayer):
-    """Before whose MLP, with ``config.normalize_before``, the residual is normalised, too."""
-
-    def forward(self, hidden_states: Tensor, context: Any) -> Tensor:
-        if not self.pre_norm:
-            return super().forward(hidden_states, context)
-        states = self.add(self.self_attn, self.self_attn_layer_norm, hidden_states, context)
-        states = self.final_layer_norm(states)
-        return states + F.dropout(self.mlp(states), self.dropout, self.training)
-
-
-class RTDetrHybridEncoder(MapJoints, RTDetrPreTrainedModel):
-    """Attention within some of the maps, convolutions between all."""
-
-    def __init__(self, config: RTDetrConfig) -> None:
-        super().__init__(config)
-        self.encoder = nn.ModuleList(
-            AttentionStack([self.layer(index) for index in range(config.encoder_layers)], config)
-            for _ in config.encode_proj_layers
-        )
-        width, act = config.encoder_hidden_dim, config.activation_function
-        inner, maps = int(width * config.hidden_expansion), len(config.encoder_in_channels)
-        eps = config.batch_norm_eps
-        self.build_joints(maps, width, inner, act=act, block_act=act, eps=eps)
-        self.post_init()
-
-    def layer(self, index: int) -> EncoderLayer:
-        """A layer of attention."""
-        config = self.config
-        width, dropout = config.encoder_hidden_dim, config.dropout
-        return EncoderLayer(
-            PositionedAttention(width, config.encoder_attention_heads, index, dropout),
-            width,
-            config.encoder_ffn_dim,
-            config.encoder_activation_function,
-            dropout=dropout,
-            activation_dropout=config.activation_dropout,
-            eps=config.layer_norm_eps,
-            pre_norm=config.normalize_before,
-        )
-
-    @backbone
-    def forward(self, inputs_embeds: list[Tensor], recorder: Recorder | None = None) -> Any:
-        """Maps (B, D, H, W) of `inputs_embeds`, which are as many."""
-        indices = self.config.encode_proj_layers if self.config.encoder_layers else []
-        maps = attend_to_maps(self, inputs_embeds, indices, self.encoder, recorder)
-        return BaseModelOutput(self.join(maps))  # type: ignore[arg-type]
-
-
-class RTDetrDecoder(RTDetrPreTrainedModel):
-    """Turns queries into objects; a detector gives it the heads, which refine boxes."""
-
-    def __init__(self, config: RTDetrConfig) -> None:
-        super().__init__(config)
-        self.layers = nn.ModuleList(self.layer(index) for index in range(config.decoder_layers))
-        self.query_pos_head = BoxHead(4, config.d_model * 2, config.d_model, 2)
-        self.bbox_embed: nn.ModuleList | None = None
-        self.class_embed: nn.ModuleList | None = None
-        self.post_init()
-
-    def layer(self, index: int) -> DetectionLayer:
-        """A layer."""
-        config = self.config
-        width, heads = config.d_model, config.decoder_attention_heads
-        levels, points = config.num_feature_levels, config.decoder_n_points
-        return DetectionLayer(
-            PositionedAttention(width, heads, index, config.attention_dropout),
-            width,
-            config.decoder_ffn_dim,
-            config.decoder_activation_function,
-            encoder_attn=DeformableAttention(width, heads, levels, points, cross=True),
-            dropout=config.dropout,
-            activation_dropout=config.activation_dropout,
-            eps=config.layer_norm_eps,
-        )
-
-    @backbone
-    def forward(
-        self,
-        states: Tensor,
-        encoded: Tensor,
-        shapes: Shapes,
-        reference: Tensor,
-        mask: Mask | None = None,
-        recorder: Recorder | None = None,
-    ) -> RTDetrDecoderOutput:
-        """States (B, Q, D) of the queries, which look at `encoded` (B, S, D), maps of `shapes`,
-        within boxes whose logits are `reference` (B, Q, 4)."""
-        order = torch.arange(states.shape[1], device=states.device)
-        boxes = reference.sigmoid()
-        after, logits, refined = [], [], []
-        for index, one in enumerate(self.layers):
-            context = DeformableContext(
-                self.config._attn_implementation,
-                position_ids=order[None],
-                positions=order,
-                mask=mask,
-                recorder=recorder,
-                encoder_hidden_states=encoded,
-                queries=self.query_pos_head(boxes),
-                shapes=shapes,
-                reference=boxes[:, :, None],
-            )
-            states = self.run_layers([one], states, context)
-            after.append(states)
-            if self.bbox_embed is not None and self.class_embed is not None:
-                better = (self.bbox_embed[index](states) + inverse_sigmoid(boxes)).sigmoid()
-                logits.append(self.class_embed[index](states))
-                boxes = better.detach()
-            else:
-                better = boxes
-            refined.append(better)
-        return RTDetrDecoderOutput(
-            states,
-            intermediate_hidden_states=torch.stack(after, 1),
-            intermediate_logits=torch.stack(logits, 1) if logits else None,
-            intermediate_reference_points=torch.stack(refined, 1),
-        )
+from dovetail_models_vision.rt_detr.transformer import (
+    ConvEncoder,
+    RefiningHead,
+    RTDetrDecoder,
+    RTDetrHybridEncoder,
+    RTDetrPreTrainedModel,
+    ScoreHead,
+)
 
 
 class Reading(NamedTuple):
@@ -239,7 +70,7 @@ class RTDetrModel(RTDetrPreTrainedModel):
             self.weight_embedding = nn.Embedding(config.num_queries, width)
         norm = nn.LayerNorm(width, config.layer_norm_eps)
         self.enc_output = nn.Sequential(Linear(width, width), norm)
-        self.enc_score_head = Linear(width, config.num_labels)
+        self.enc_score_head = ScoreHead(width, config.num_labels)
         self.enc_bbox_head = BoxHead(width, width, 4, 3)
         projections = [Projection(size, width, eps=eps) for size in config.decoder_in_channels]
         for index in range(config.num_feature_levels - len(projections)):
@@ -269,6 +100,8 @@ class RTDetrModel(RTDetrPreTrainedModel):
         """What the encoder reads of pictures (B, C, H, W)."""
         full_mask(pixel_values, pixel_mask)
         pixel_values = pixel_values.to(self.enc_score_head.weight.dtype)
+        if not torch.is_grad_enabled():  # convolutions are faster so, without gradients
+            pixel_values = pixel_values.to(memory_format=torch.channels_last)
         maps = self.backbone.model(pixel_values, return_dict=True).feature_maps
         if len(maps) != len(self.config.encoder_in_channels):
             raise ValueError(
@@ -386,8 +219,8 @@ class RTDetrForObjectDetection(RTDetrPreTrainedModel):
         super().__init__(config)
         self.model = RTDetrModel(config)
         width, layers = config.d_model, range(config.decoder_layers)
-        self.class_embed = nn.ModuleList(Linear(width, config.num_labels) for _ in layers)
-        self.bbox_embed = nn.ModuleList(BoxHead(width, width, 4, 3) for _ in layers)
+        self.class_embed = nn.ModuleList(ScoreHead(width, config.num_labels) for _ in layers)
+        self.bbox_embed = nn.ModuleList(RefiningHead(width, width, 4, 3) for _ in layers)
         self.model.decoder.class_embed = self.class_embed
         self.model.decoder.bbox_embed = self.bbox_embed
         self.post_init()
