@@ -76,6 +76,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
             "pad_size": {"height": 70, "width": 64},
         },
     ],
+    "Swin2SRImageProcessor": [{}, {"pad_size": 16}, {"do_pad": False}],
     "Mask2FormerImageProcessor": [
         {"size": {"shortest_edge": 50, "longest_edge": 90}},
         {"size": {"height": 50, "width": 60}, "size_divisor": 16},

@@ -215,6 +215,29 @@ def claimed() -> Checkpoint:
     return case
 
 
+def enlarged() -> Checkpoint:
+    """Larger pictures."""
+    case = seeing(
+        "larger-pictures",
+        "Swin2SRForImageSuperResolution",
+        "Swin2SRConfig",
+        "image-to-image",
+        "Swin2SRImageProcessor",
+        image_size=16,
+        embed_dim=16,
+        depths=[1],
+        num_heads=[2],
+        window_size=8,
+        upsampler="pixelshuffledirect",
+        upscale=8,
+    )
+    del case.image_processor["size"]
+    case.recipes = {"upsample.conv.weight": (0.0, 0.02)}
+    case.run("one", STREET)
+    case.run("list", [STREET, picture("park", 32, 32)])
+    return case
+
+
 def depths() -> Checkpoint:
     """Distances."""
     case = seeing(
@@ -375,6 +398,7 @@ CHECKPOINTS = [
     segmented(),
     counted(),
     claimed(),
+    enlarged(),
     depths(),
     sought(),
     asked(),

@@ -112,6 +112,7 @@ HYBRID = {
     "backbone_featmap_shape": [1, 24, 4, 4],
     "backbone_config": SMALL_BIT,
 }
+SWIN2SR = {"embed_dim": 16, "depths": [2, 1], "num_heads": [2, 2], "upscale": 4}
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "bit/timm": ("BitForImageClassification", BIT, {"num_groups": 4}),
     "deformable_detr/sensetime": ("DeformableDetrForObjectDetection", DEFORMABLE, {}),
@@ -133,6 +134,11 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"num_queries": 5},
     ),
     "sam/facebook": ("SamModel", SAM, {}),
+    "swin2sr/mv-lab": (
+        "Swin2SRForImageSuperResolution",
+        SWIN2SR | {"upsampler": "pixelshuffle_aux", "resi_connection": "3conv"},
+        {},
+    ),
     "segformer/nvidia": ("SegformerForSemanticSegmentation", SEGFORMER, {}),
     "segformer/nvidia-mit": ("SegformerForImageClassification", SEGFORMER, {}),
 }
@@ -286,3 +292,21 @@ def tiny(architecture: str, sizes: dict[str, Any]) -> Any:
             if tensor.is_floating_point():
                 tensor.copy_(torch.from_numpy(seeded.weight(name, tensor.shape)))
     return model
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"upscale": 3},
+        {"upsampler": "pixelshuffledirect"},
+        {"upsampler": "nearest+conv"},
+        {"upsampler": "", "upscale": 1},
+    ],
+    ids=["three", "direct", "real", "denoised"],
+)
+def test_variants_of_swin2sr_are_told_apart(changes: dict[str, Any], tmp_path: Path):
+    model = tiny("Swin2SRForImageSuperResolution", SWIN2SR | {"qkv_bias": False} | changes)
+    check_layout("swin2sr/mv-lab", model, tmp_path)
+    config = dovetail.AutoConfig.from_pretrained(tmp_path / "back")
+    names = {**SWIN2SR, **changes}
+    assert {name: getattr(config, name) for name in names} == names

@@ -32,6 +32,7 @@ from dovetail_models_vision.qwen2_vl.image_processing import Qwen2VLImageProcess
 from dovetail_models_vision.rt_detr.image_processing import RTDetrImageProcessor
 from dovetail_models_vision.segformer.image_processing import SegformerImageProcessor
 from dovetail_models_vision.siglip.image_processing import SiglipImageProcessor
+from dovetail_models_vision.swin2sr.image_processing import Swin2SRImageProcessor
 from dovetail_models_vision.videomae.image_processing import VideoMAEImageProcessor
 from dovetail_models_vision.vilt.image_processing import ViltImageProcessor
 from dovetail_models_vision.vit.image_processing import ViTImageProcessor
@@ -59,6 +60,7 @@ CLASSES: dict[str, Any] = {
         Mask2FormerImageProcessor,
         SegformerImageProcessor,
         SiglipImageProcessor,
+        Swin2SRImageProcessor,
         VideoMAEImageProcessor,
         ViltImageProcessor,
         ViTImageProcessor,

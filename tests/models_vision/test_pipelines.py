@@ -72,6 +72,7 @@ def as_base64(picture: Image.Image) -> str:
         ("things", "image-segmentation"),
         ("surfaces", "image-segmentation"),
         ("depths", "depth-estimation"),
+        ("larger-pictures", "image-to-image"),
         ("pictures-and-texts", "zero-shot-image-classification"),
         ("boxes-of-texts", "zero-shot-object-detection"),
         ("questions", "visual-question-answering"),
@@ -307,3 +308,10 @@ def test_depths_are_shades(folders, picture, file, capsys):
 
 def test_equal_depths_are_one_shade():
     assert shades(torch.full((2, 3), 7.0)).tolist() == [[0, 0, 0]] * 2
+
+
+def test_pictures_made_of_pictures_are_saved(folders, picture, file, capsys):
+    image = drawn("image-to-image", folders["larger-pictures"], file)
+    pipe = dovetail.pipeline("image-to-image", folders["larger-pictures"])
+    assert image.size == (48 * 8, 32 * 8)
+    assert image.tobytes() == pipe(picture).tobytes()

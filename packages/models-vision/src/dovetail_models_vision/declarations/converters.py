@@ -49,6 +49,7 @@ CONVERTERS = (
     layout("sam", "facebook", "FACEBOOK", "sam_vit_*.pth: all three parts"),
     layout("segformer", "nvidia", "SEGMENTER", "segformer.b*.pth: encoder and head"),
     layout("segformer", "nvidia-mit", "CLASSIFIER", "mit_b*.pth: encoder and classifier"),
+    layout("swin2sr", "mv-lab", "MV_LAB", "Swin2SR_*.pth, every kind"),
     layout("siglip", "big-vision", "BIG_VISION", "webli_*.npz: both towers"),
     layout("swin2sr", "mv-lab", "MV_LAB", "Swin2SR_*.pth, every kind"),
     layout("videomae", "mcg-nju", "PAINTER", "*pretrain*.pth: encoder and decoder"),

@@ -53,6 +53,11 @@ PIPELINES = (
         inputs="multimodal",
     ),
     _task(
+        "image-to-image",
+        ("AutoModelForImageToImage",),
+        "caidas/swin2SR-classical-sr-x2-64@cee1c92",
+    ),
+    _task(
         "mask-generation",
         ("AutoModelForMaskGeneration",),
         "facebook/sam-vit-huge@87aecf0",

@@ -28,4 +28,14 @@ SEGMENTERS = (
         image_processor="SegformerImageProcessor",
         aliases={"SegformerFeatureExtractor": "image_processing:SegformerImageProcessor"},
     ),
+    family(
+        "swin2sr",
+        "Swin2SR",
+        ("Model",),
+        auto={
+            "AutoModelForImage": "Swin2SRModel",
+            "AutoModelForImageToImage": "Swin2SRForImageSuperResolution",
+        },
+        image_processor="Swin2SRImageProcessor",
+    ),
 )

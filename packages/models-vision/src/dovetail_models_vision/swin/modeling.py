@@ -178,7 +178,7 @@ class SwinSelfAttention(nn.Module):
 class SwinOutput(nn.Module):
     """A projection."""
 
-    def __init__(self, config: SwinConfig, inputs: int, outputs: int) -> None:
+    def __init__(self, config: Any, inputs: int, outputs: int) -> None:
         super().__init__()
         self.dense = Linear(inputs, outputs)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
@@ -199,7 +199,7 @@ class SwinAttention(nn.Module):
 class SwinIntermediate(nn.Module):
     """The first half of the MLP."""
 
-    def __init__(self, config: SwinConfig, width: int) -> None:
+    def __init__(self, config: Any, width: int) -> None:
         super().__init__()
         self.dense = Linear(width, int(config.mlp_ratio * width))
         self.intermediate_act_fn = activation(config.hidden_act)
