@@ -330,8 +330,8 @@ def test_converters_are_found_by_model_type_and_layout():
 
 def test_every_registry_has_its_own_kind():
     everything = registry.all_registries()
-    assert len({item.kind for item in everything}) == len(everything) == 11
-    assert len({item.label for item in everything}) == 11
+    assert len({item.kind for item in everything}) == len(everything) == 12
+    assert len({item.label for item in everything}) == 12
     listed = [
         registry.models,
         registry.pipelines,
@@ -339,6 +339,7 @@ def test_every_registry_has_its_own_kind():
         registry.attentions,
         registry.strategies,
         registry.caches,
+        registry.checks,
         registry.tools,
         registry.engines,
         registry.commands,

@@ -545,16 +545,6 @@ from dovetail_models_text.t5.tokenization import T5Tokenizer as T5TokenizerFast
 
 # dovetail-models-vision
 
-from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizer
-from dovetail_models_text.bert.tokenization import BertTokenizer as BertTokenizerFast
-from dovetail_models_text.gemma.tokenization import GemmaTokenizer as GemmaTokenizer
-from dovetail_models_text.gemma.tokenization import GemmaTokenizer as GemmaTokenizerFast
-from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer as GPT2Tokenizer
-from dovetail_models_text.gpt2.tokenization import GPT2Tokenizer as GPT2TokenizerFast
-from dovetail_models_text.llama.tokenization import LlamaTokenizer as LlamaTokenizer
-from dovetail_models_text.llama.tokenization import LlamaTokenizer as LlamaTokenizerFast
-from dovetail_models_text.qwen2.tokenization import Qwen2Tokenizer as Qwen2Tokenizer
-from dovetail_models_text.qwen2.tokenization import Qwen2Tokenizer as Qwen2TokenizerFast
 from dovetail_models_vision.bit.configuration import BitConfig as BitConfig
 from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessor
 from dovetail_models_vision.bit.image_processing import BitImageProcessor as BitImageProcessorFast
@@ -736,6 +726,7 @@ from dovetail_models_vision.pipelines.image_feature_extraction import ImageFeatu
 from dovetail_models_vision.pipelines.image_segmentation import ImageSegmentationPipeline as ImageSegmentationPipeline
 from dovetail_models_vision.pipelines.image_text_to_text import ImageTextToTextPipeline as ImageTextToTextPipeline
 from dovetail_models_vision.pipelines.image_to_image import ImageToImagePipeline as ImageToImagePipeline
+from dovetail_models_vision.pipelines.image_to_text import ImageToTextPipeline as ImageToTextPipeline
 from dovetail_models_vision.pipelines.mask_generation import MaskGenerationPipeline as MaskGenerationPipeline
 from dovetail_models_vision.pipelines.object_detection import ObjectDetectionPipeline as ObjectDetectionPipeline
 from dovetail_models_vision.pipelines.video_classification import VideoClassificationPipeline as VideoClassificationPipeline

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 Target = str
 """``"package.module:Name"``: where an object lives, without importing it."""
+CORE = "dovetail"
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -48,9 +49,18 @@ def by_class_name(*targets: Target | None) -> dict[str, Target]:
     }
 
 
+def package_of(target: Target) -> str:
+    """The top-level package in which `target` lives.
+
+    >>> package_of("acme_models.bert:AcmeBert")
+    'acme_models'
+    """
+    return target.partition(":")[0].partition(".")[0] if isinstance(target, str) else ""
+
+
 def in_core(target: Target) -> bool:
     """Whether `target` lives in the core, as a tokenizer that needs no class of its own does."""
-    return target.startswith("dovetail.")
+    return package_of(target) == CORE
 
 
 @dataclass(frozen=True)
@@ -75,18 +85,20 @@ class ModelDeclaration(Declaration):
 
     @property
     def exports(self) -> Mapping[str, Target]:
-        """Config, models, tokenizer, processors and aliases."""
-        classes = by_class_name(
-            self.config,
-            *self.auto.values(),
-            *self.models,
+        """Config, models, tokenizer, processors and aliases; not what it borrows from a package in
+        which neither config nor models live."""
+        own = by_class_name(self.config, *self.auto.values(), *self.models)
+        homes = {package_of(target) for target in own.values()}
+        tools = by_class_name(
             self.tokenizer,
             self.image_processor,
             self.video_processor,
             self.feature_extractor,
             self.processor,
-        )
-        return classes | dict(self.aliases)
+        ) | dict(self.aliases)
+        return own | {
+            name: target for name, target in tools.items() if package_of(target) in homes | {CORE}
+        }
 
 
 @dataclass(frozen=True)
@@ -160,6 +172,17 @@ class CacheDeclaration(Declaration):
 
     name: str
     build: Target
+
+
+@dataclass(frozen=True)
+class CheckDeclaration(Declaration):
+    """One thing that ``dovetail doctor`` looks at.
+
+    The function takes nothing and returns a list of `dovetail.cli.checks.Finding`.
+    """
+
+    name: str
+    check: Target
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         AttentionDeclaration,
         CacheDeclaration,
         CallbackDeclaration,
+        CheckDeclaration,
         CommandDeclaration,
         ConverterDeclaration,
         EngineDeclaration,
@@ -137,6 +138,20 @@ def dovetail_caches(core_version: str) -> list[CacheDeclaration]:
         @hookimpl
         def dovetail_caches():
             return [CacheDeclaration("quantized/acme", build="acme_kernels.caches:build")]
+    """
+
+
+@hookspec
+def dovetail_checks(core_version: str) -> list[CheckDeclaration]:
+    """What ``dovetail doctor`` looks at besides its own checks.
+
+    The function takes nothing and returns a list of `dovetail.cli.checks.Finding`, empty if all is
+    well.
+
+    Example:
+        @hookimpl
+        def dovetail_checks():
+            return [CheckDeclaration("kernels", check="acme_kernels.doctor:kernels")]
     """
 
 

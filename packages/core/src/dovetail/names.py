@@ -173,6 +173,7 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "AttentionDeclaration",
         "CacheDeclaration",
         "CallbackDeclaration",
+        "CheckDeclaration",
         "CommandDeclaration",
         "ConverterDeclaration",
         "EngineDeclaration",

@@ -18,6 +18,7 @@ from dovetail.declarations import (
     AttentionDeclaration,
     CacheDeclaration,
     CallbackDeclaration,
+    CheckDeclaration,
     CommandDeclaration,
     ConverterDeclaration,
     Declaration,
@@ -247,6 +248,7 @@ _QUANTIZERS = Registry(QuantizerDeclaration, "quantization method", "quantizer",
 _ATTENTIONS = Registry(AttentionDeclaration, "attention implementation", "function")
 _STRATEGIES = Registry(StrategyDeclaration, "generation strategy", "strategy")
 _CACHES = Registry(CacheDeclaration, "cache implementation", "build")
+_CHECKS = Registry(CheckDeclaration, "check of dovetail doctor", "check")
 _TOOLS = Registry(ToolDeclaration, "tool", "tool")
 _ENGINES = Registry(EngineDeclaration, "engine", "engine")
 _COMMANDS = Registry(CommandDeclaration, "command", "command")
@@ -259,6 +261,7 @@ _ALL: tuple[Registry[Any], ...] = (
     _ATTENTIONS,
     _STRATEGIES,
     _CACHES,
+    _CHECKS,
     _TOOLS,
     _ENGINES,
     _COMMANDS,
@@ -295,6 +298,11 @@ def strategies() -> Registry[StrategyDeclaration]:
 def caches() -> Registry[CacheDeclaration]:
     """Makers of caches by ``cache_implementation``."""
     return _CACHES
+
+
+def checks() -> Registry[CheckDeclaration]:
+    """What ``dovetail doctor`` looks at, by title."""
+    return _CHECKS
 
 
 def tools() -> Registry[ToolDeclaration]:

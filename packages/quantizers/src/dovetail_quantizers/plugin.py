@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dovetail import hookimpl
-from dovetail.declarations import QuantizerDeclaration
+from dovetail.declarations import CheckDeclaration, QuantizerDeclaration
 
 PACKAGE = "dovetail_quantizers"
 
@@ -36,3 +36,9 @@ METHODS = (
 def dovetail_quantizers() -> list[QuantizerDeclaration]:
     """The quantization methods of this distribution."""
     return list(METHODS)
+
+
+@hookimpl
+def dovetail_checks() -> list[CheckDeclaration]:
+    """Which kernels multiply packed weights on this machine."""
+    return [CheckDeclaration("quantization kernels", f"{PACKAGE}.doctor:kernels")]

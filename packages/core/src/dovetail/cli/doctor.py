@@ -5,9 +5,11 @@ is.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import click
 
+from dovetail import registry
 from dovetail.cli.checks import LEVELS, Finding, cache, installation, machine
 
 CHECKS = {
@@ -31,7 +33,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
     The exit status is 1 if something is broken.
     """
-    report = {title: check() for title, check in CHECKS.items()}
+    report = {title: check() for title, check in all_checks().items()}
     broken = any(finding.level == "error" for findings in report.values() for finding in findings)
     if as_json:
         records = {
@@ -41,6 +43,12 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     else:
         click.echo(text(report), nl=False)
     ctx.exit(1 if broken else 0)
+
+
+def all_checks() -> dict[str, Callable[[], list[Finding]]]:
+    """Our own checks and those of plugins, by title."""
+    declared = registry.checks()
+    return CHECKS | {name: declared.load(name) for name in declared.names()}
 
 
 def text(report: dict[str, list[Finding]]) -> str:
