@@ -204,6 +204,16 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         r"shape \(1, 2\) and input_ids \(1, 3\)",
     ),
     "mask of a matrix": ({"attention_mask": torch.ones(1, 3, 3)}, r"the mask must be \(1, 3\)"),
+    "mask that hides all": (
+        {"inputs": PROMPT.expand(2, 3), "attention_mask": torch.tensor([[1, 1, 1], [0, 0, 0]])},
+        "attention_mask hides every token of row 1",
+    ),
+    "unknown padding": ({"pad_token_id": 12}, "pad_token_id=12 is outside the vocabulary: ids go"),
+    "unknown end": ({"eos_token_id": [2, 40]}, "eos_token_id=40 is outside the vocabulary"),
+    "more than may be": (
+        {"max_new_tokens": 3, "min_new_tokens": 4},
+        "min_new_tokens=4 exceeds max_new_tokens=3",
+    ),
     "mask as list": ({"attention_mask": [[1, 1, 1]]}, "attention_mask is a list"),
     "forced begin": ({"forced_bos_token_id": 40}, "forced_bos_token_id=40 is outside"),
     "forced end": ({"forced_eos_token_id": 40}, "forced_eos_token_id=40 is outside"),
@@ -358,6 +368,13 @@ def test_fault_is_named_before_the_model_runs(
 def test_a_sound_call_reaches_the_model(model: Bigram) -> None:
     with pytest.raises(RuntimeError, match="the model ran"):
         model.generate(PROMPT, max_new_tokens=3)
+
+
+def test_ends_and_padding_of_a_model_with_a_cut_vocabulary() -> None:
+    model = Bigram(BigramConfig(bos_token_id=1, eos_token_id=50, pad_token_id=99))
+    for settings in ({}, {"eos_token_id": -1}):
+        with pytest.raises(RuntimeError, match="the model ran"):
+            model.generate(PROMPT, max_new_tokens=3, **settings)
 
 
 def test_no_prompt_and_no_begin_token() -> None:

@@ -54,13 +54,16 @@ def check_objects(
         )
 
 
-def check_tokens(config: GenerationConfig, vocabulary: int | None) -> None:
+def check_tokens(config: GenerationConfig, vocabulary: int | None, own: GenerationConfig) -> None:
     """Raise `GenerationError` for settings that need a token which a vocabulary of so many does not
     have, or leave none of it.
+
+    `own` are the model's settings: ends and padding that it declares itself may lie beyond, as
+    they do in models whose vocabulary was cut.
     """
     if vocabulary is None:
         return
-    for name, tokens in _needed(config):
+    for name, tokens in (*_needed(config), *_chosen(config, own)):
         if beyond := sorted({token for token in tokens if not 0 <= token < vocabulary}):
             shown = beyond[0] if len(beyond) == 1 else beyond[:SHOWN]
             raise GenerationError(
@@ -92,6 +95,15 @@ def _needed(config: GenerationConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
     for constraint in config.constraints or ():
         for attribute in ("token_ids", "nested_token_ids"):
             yield "constraints", tuple(_integers(getattr(constraint, attribute, None)))
+
+
+def _chosen(
+    config: GenerationConfig, own: GenerationConfig
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Padding and ends that the caller chose; a negative number is the usual way to want none."""
+    for name in ("pad_token_id", "eos_token_id"):
+        if (chosen := getattr(config, name)) != getattr(own, name):
+            yield name, tuple(token for token in token_tuple(chosen) if token >= 0)
 
 
 def _integers(value: Any) -> Iterator[int]:

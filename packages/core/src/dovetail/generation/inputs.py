@@ -143,6 +143,11 @@ def check_mask(mask: Any, inputs: Tensor, name: str) -> None:
             f"attention_mask has shape {tuple(mask.shape)} and {name} {tuple(inputs.shape)}: "
             f"the mask must be {tuple(inputs.shape[:2])}, 1 for each token to read, 0 for padding"
         )
+    if not bool((seen := mask.any(-1)).all()):
+        raise GenerationError(
+            f"attention_mask hides every token of row {int(seen.long().argmin())}: "
+            "a text needs one to read at least (the begin token, for instance)"
+        )
 
 
 def infer_mask(input_ids: Tensor, config: GenerationConfig) -> Tensor | None:

@@ -48,6 +48,12 @@ def _refuse_long_prompt(max_length: int, length: int) -> None:
 
 def _settle_minimum(config: GenerationConfig, prompt_length: int, embedded_length: int) -> None:
     if config.min_new_tokens is not None:
+        most = config.max_new_tokens
+        if most is not None and config.min_new_tokens > most:
+            raise GenerationError(
+                f"min_new_tokens={config.min_new_tokens} exceeds max_new_tokens={most}: "
+                "lower the one or raise the other"
+            )
         config.min_length = config.min_new_tokens + prompt_length
     else:
         config.min_length = max((config.min_length or 0) - embedded_length, 0)

@@ -343,7 +343,7 @@ class GenerationMixin(ContinuousMixin):
         given = model_kwargs.get("encoder_outputs") is not None
         if not given:
             source = prompts.check_prompt(source, name, read)
-        check_tokens(config, written)
+        check_tokens(config, written, self.generation_config)
         self._prepare_special_tokens(config)
         mask = model_kwargs.get("attention_mask")
         if mask is not None:

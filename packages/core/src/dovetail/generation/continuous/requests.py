@@ -112,7 +112,7 @@ class Request:
 
         Raises `GenerationError` for settings that cannot be.
         """
-        check_tokens(config, vocabulary_sizes(model)[1])
+        check_tokens(config, vocabulary_sizes(model)[1], model.generation_config)
         tokenizer = call.get("tokenizer")
         request = ProcessorRequest(
             config,
