@@ -5,6 +5,7 @@ __version__: str
 
 # dovetail
 
+from dovetail.argument_parser import HfArgumentParser as HfArgumentParser
 from dovetail.auto import AutoBackbone as AutoBackbone
 from dovetail.auto import AutoConfig as AutoConfig
 from dovetail.auto import AutoFeatureExtractor as AutoFeatureExtractor
@@ -158,6 +159,11 @@ from dovetail.caches import StaticCache as StaticCache
 from dovetail.caches import StaticCacheConfig as StaticCacheConfig
 from dovetail.config_values import CONFIG_NAME as CONFIG_NAME
 from dovetail.configs import PretrainedConfig as PretrainedConfig
+from dovetail.constants import MODEL_CARD_NAME as MODEL_CARD_NAME
+from dovetail.constants import PYTORCH_PRETRAINED_BERT_CACHE as PYTORCH_PRETRAINED_BERT_CACHE
+from dovetail.constants import PYTORCH_TRANSFORMERS_CACHE as PYTORCH_TRANSFORMERS_CACHE
+from dovetail.constants import SPIECE_UNDERLINE as SPIECE_UNDERLINE
+from dovetail.constants import TRANSFORMERS_CACHE as TRANSFORMERS_CACHE
 from dovetail.converting import convert_checkpoint as convert_checkpoint
 from dovetail.declarations import AttentionDeclaration as AttentionDeclaration
 from dovetail.declarations import CacheDeclaration as CacheDeclaration
@@ -173,6 +179,8 @@ from dovetail.declarations import QuantizerDeclaration as QuantizerDeclaration
 from dovetail.declarations import StrategyDeclaration as StrategyDeclaration
 from dovetail.declarations import ToolDeclaration as ToolDeclaration
 from dovetail.declarations import family as family
+from dovetail.docstrings import add_end_docstrings as add_end_docstrings
+from dovetail.docstrings import add_start_docstrings as add_start_docstrings
 from dovetail.generation import AlternatingCodebooksLogitsProcessor as AlternatingCodebooksLogitsProcessor
 from dovetail.generation import AsyncTextIteratorStreamer as AsyncTextIteratorStreamer
 from dovetail.generation import BaseStreamer as BaseStreamer
@@ -946,6 +954,7 @@ __all__ = [
     "GenerationMixin",
     "HQQQuantizedCache",
     "HammingDiversityLogitsProcessor",
+    "HfArgumentParser",
     "HybridCache",
     "IMAGE_PROCESSOR_MAPPING",
     "ImageProcessingMixin",
@@ -955,6 +964,7 @@ __all__ = [
     "LogitsProcessor",
     "LogitsProcessorList",
     "LogitsWarper",
+    "MODEL_CARD_NAME",
     "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING",
     "MODEL_FOR_AUDIO_FRAME_CLASSIFICATION_MAPPING",
     "MODEL_FOR_AUDIO_XVECTOR_MAPPING",
@@ -1012,6 +1022,8 @@ __all__ = [
     "OffloadedCache",
     "OffloadedStaticCache",
     "PROCESSOR_MAPPING",
+    "PYTORCH_PRETRAINED_BERT_CACHE",
+    "PYTORCH_TRANSFORMERS_CACHE",
     "PhrasalConstraint",
     "PipedPipelineDataFormat",
     "Pipeline",
@@ -1032,6 +1044,7 @@ __all__ = [
     "ROPE_INIT_FUNCTIONS",
     "RepetitionPenaltyLogitsProcessor",
     "SLOW_TO_FAST_CONVERTERS",
+    "SPIECE_UNDERLINE",
     "SequenceBiasLogitsProcessor",
     "SequenceFeatureExtractor",
     "SinkCache",
@@ -1046,6 +1059,7 @@ __all__ = [
     "SuppressTokensAtBeginLogitsProcessor",
     "SuppressTokensLogitsProcessor",
     "TOKENIZER_MAPPING",
+    "TRANSFORMERS_CACHE",
     "TemperatureLogitsWarper",
     "TensorType",
     "TextIteratorStreamer",
@@ -1063,6 +1077,8 @@ __all__ = [
     "WatermarkLogitsProcessor",
     "WatermarkingConfig",
     "WhisperTimeStampLogitsProcessor",
+    "add_end_docstrings",
+    "add_start_docstrings",
     "apply_chunking_to_forward",
     "convert_and_export_with_cache",
     "convert_checkpoint",

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 CORE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "argument_parser": ("HfArgumentParser",),
     "auto": (
         "AutoBackbone",
         "AutoConfig",
@@ -168,6 +169,13 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "config_values": ("CONFIG_NAME",),
     "configs": ("PretrainedConfig",),
+    "constants": (
+        "MODEL_CARD_NAME",
+        "PYTORCH_PRETRAINED_BERT_CACHE",
+        "PYTORCH_TRANSFORMERS_CACHE",
+        "SPIECE_UNDERLINE",
+        "TRANSFORMERS_CACHE",
+    ),
     "converting": ("convert_checkpoint",),
     "declarations": (
         "AttentionDeclaration",
@@ -184,6 +192,10 @@ CORE_NAMES: Mapping[str, tuple[str, ...]] = {
         "StrategyDeclaration",
         "ToolDeclaration",
         "family",
+    ),
+    "docstrings": (
+        "add_end_docstrings",
+        "add_start_docstrings",
     ),
     "generation": (
         "AlternatingCodebooksLogitsProcessor",
