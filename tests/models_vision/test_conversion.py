@@ -112,6 +112,19 @@ HYBRID = {
     "backbone_featmap_shape": [1, 24, 4, 4],
     "backbone_config": SMALL_BIT,
 }
+RESNET = {**BOTTLENECK, "num_labels": 7}
+del RESNET["model_type"], RESNET["out_features"]
+CONVNEXT = {"hidden_sizes": [8, 16, 24], "depths": [1, 2, 1], "num_stages": 3, "num_labels": 7}
+SWIN = {
+    "image_size": 64,
+    "embed_dim": 8,
+    "depths": [2, 1],
+    "num_heads": [2, 4],
+    "window_size": 2,
+    "mlp_ratio": 3.0,
+    "use_absolute_embeddings": True,
+    "num_labels": 7,
+}
 SWIN2SR = {"embed_dim": 16, "depths": [2, 1], "num_heads": [2, 2], "upscale": 4}
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "bit/timm": ("BitForImageClassification", BIT, {"num_groups": 4}),
@@ -139,6 +152,9 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         SWIN2SR | {"upsampler": "pixelshuffle_aux", "resi_connection": "3conv"},
         {},
     ),
+    "resnet/timm": ("ResNetForImageClassification", RESNET, {}),
+    "convnext/facebook": ("ConvNextForImageClassification", CONVNEXT, {}),
+    "swin/microsoft": ("SwinForImageClassification", SWIN, {}),
     "segformer/nvidia": ("SegformerForSemanticSegmentation", SEGFORMER, {}),
     "segformer/nvidia-mit": ("SegformerForImageClassification", SEGFORMER, {}),
 }

@@ -24,11 +24,12 @@ NORMS = {
 def resnet_names(theirs: str, ours: str) -> dict[str, str]:
     """Names of a torchvision ResNet with frozen norms, `theirs`, and what they are in `ours`."""
     table = {}
+    prefix = f"{theirs}." if theirs else ""
 
     def block(conv: str, norm: str, target: str) -> None:
-        table[f"{theirs}.{conv}.weight"] = f"{ours}.{target}.convolution.weight"
+        table[f"{prefix}{conv}.weight"] = f"{ours}.{target}.convolution.weight"
         for name in STATISTICS:
-            table[f"{theirs}.{norm}.{name}"] = f"{ours}.{target}.normalization.{name}"
+            table[f"{prefix}{norm}.{name}"] = f"{ours}.{target}.normalization.{name}"
 
     block("conv1", "bn1", "embedder.embedder")
     for stage in range(4):
@@ -42,14 +43,15 @@ def resnet_names(theirs: str, ours: str) -> dict[str, str]:
 
 def resnet_sizes(shapes: Shapes, body: str) -> dict[str, Any]:
     """The config of the ResNet under the name `body`, from its shapes."""
-    deep = f"{body}.layer1.0.conv3.weight" in shapes
+    prefix = f"{body}." if body else ""
+    deep = f"{prefix}layer1.0.conv3.weight" in shapes
     last = "conv3" if deep else "conv2"
     stages = range(1, 5)
     return {
         "model_type": "resnet",
-        "embedding_size": shapes[f"{body}.conv1.weight"][0],
-        "hidden_sizes": [shapes[f"{body}.layer{n}.0.{last}.weight"][0] for n in stages],
-        "depths": [shapes.count(f"{body}.layer{n}.*.conv1.weight") for n in stages],
+        "embedding_size": shapes[f"{prefix}conv1.weight"][0],
+        "hidden_sizes": [shapes[f"{prefix}layer{n}.0.{last}.weight"][0] for n in stages],
+        "depths": [shapes.count(f"{prefix}layer{n}.*.conv1.weight") for n in stages],
         "layer_type": "bottleneck" if deep else "basic",
     }
 
