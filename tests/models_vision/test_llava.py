@@ -10,6 +10,7 @@ import torch
 from tests.models_vision.vision_language import IMAGE, SIZES, TEXT, VisionLanguageConformance
 
 from dovetail import DynamicCache, LlavaConfig, LlavaForConditionalGeneration
+from dovetail.devices import unsplit
 from dovetail.errors import ConfigError, GenerationError
 from dovetail.testing.converting import check_layout
 from dovetail.testing.subject import fill
@@ -126,6 +127,10 @@ def test_features_that_are_not_there_are_refused():
         made(IDS, pictures(), vision_feature_select_strategy="first")
     with pytest.raises(ConfigError, match="vision_feature_select_strategy"):
         LlavaConfig(vision_feature_select_strategy="first")
+
+
+def test_layers_of_both_parts_stay_on_one_device():
+    assert unsplit(model()) == ["CLIPEncoderLayer", "LlamaDecoderLayer"]
 
 
 def test_parts_may_be_left_out_of_the_config():

@@ -140,7 +140,7 @@ def _shared_out(
     from accelerate.utils import get_balanced_memory, get_max_memory
 
     options = {
-        "no_split_module_classes": list(getattr(model, "_no_split_modules", None) or ()),
+        "no_split_module_classes": unsplit(model),
         "dtype": dtype,
     }
     limits = None if max_memory is None else dict(max_memory)
@@ -151,6 +151,12 @@ def _shared_out(
         memory = get_balanced_memory(model, limits, low_zero=low_zero, **options)
     shares = infer_auto_device_map(model, max_memory=memory, **options)
     return {path: _place(place) for path, place in shares.items()}
+
+
+def unsplit(model: nn.Module) -> list[str]:
+    """The classes of modules that stay on one device, of `model` and of all models in it."""
+    parts = (getattr(part, "_no_split_modules", None) or () for part in model.modules())
+    return sorted({name for names in parts for name in names})
 
 
 def dispatch(

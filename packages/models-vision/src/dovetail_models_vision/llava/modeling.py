@@ -38,7 +38,6 @@ class LlavaMultiModalProjector(nn.Module):
 
 class LlavaPreTrainedModel(PreTrainedModel):
     config_class = LlavaConfig
-    _no_split_modules: ClassVar[list[str]] = ["CLIPEncoderLayer", "LlamaDecoderLayer"]
 
 
 class LlavaModel(VisionLanguageModel):

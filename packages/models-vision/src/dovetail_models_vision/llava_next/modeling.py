@@ -24,7 +24,6 @@ from dovetail_models_vision.vision_language.features import Visual
 
 class LlavaNextPreTrainedModel(PreTrainedModel):
     config_class = LlavaNextConfig
-    _no_split_modules: ClassVar[list[str]] = ["CLIPEncoderLayer", "LlamaDecoderLayer"]
 
 
 class LlavaNextModel(LlavaModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isqrt
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,6 @@ class LlavaNextVideoPooler(nn.Module):
 
 class LlavaNextVideoPreTrainedModel(PreTrainedModel):
     config_class = LlavaNextVideoConfig
-    _no_split_modules: ClassVar[list[str]] = ["CLIPEncoderLayer", "LlamaDecoderLayer"]
 
 
 class LlavaNextVideoForConditionalGeneration(LlavaNextModel, LlavaNextVideoPreTrainedModel):
