@@ -125,6 +125,25 @@ SWIN = {
     "use_absolute_embeddings": True,
     "num_labels": 7,
 }
+MASKS = {
+    "feature_size": 32,
+    "mask_feature_size": 12,
+    "hidden_dim": 32,
+    "encoder_feedforward_dim": 20,
+    "encoder_layers": 2,
+    "decoder_layers": 3,
+    "dim_feedforward": 24,
+    "num_queries": 6,
+    "num_labels": 7,
+}
+SMALL_SWIN = {
+    **SWIN,
+    "model_type": "swin",
+    "depths": [1, 2, 1, 1],
+    "num_heads": [2, 2, 4, 4],
+    "out_features": STAGES,
+}
+del SMALL_SWIN["num_labels"]
 SWIN2SR = {"embed_dim": 16, "depths": [2, 1], "num_heads": [2, 2], "upscale": 4}
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "bit/timm": ("BitForImageClassification", BIT, {"num_groups": 4}),
@@ -150,6 +169,11 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "swin2sr/mv-lab": (
         "Swin2SRForImageSuperResolution",
         SWIN2SR | {"upsampler": "pixelshuffle_aux", "resi_connection": "3conv"},
+        {},
+    ),
+    "mask2former/detectron2": (
+        "Mask2FormerForUniversalSegmentation",
+        MASKS | {"backbone_config": SMALL_SWIN, "hidden_dim": 16},
         {},
     ),
     "resnet/timm": ("ResNetForImageClassification", RESNET, {}),
@@ -326,3 +350,12 @@ def test_variants_of_swin2sr_are_told_apart(changes: dict[str, Any], tmp_path: P
     config = dovetail.AutoConfig.from_pretrained(tmp_path / "back")
     names = {**SWIN2SR, **changes}
     assert {name: getattr(config, name) for name in names} == names
+
+
+def test_a_mask2former_on_a_resnet_comes_back(tmp_path: Path):
+    sizes = MASKS | {"backbone_config": BOTTLENECK, "enforce_input_projection": True}
+    model = tiny("Mask2FormerForUniversalSegmentation", sizes)
+    check_layout("mask2former/detectron2", model, tmp_path)
+    config = dovetail.AutoConfig.from_pretrained(tmp_path / "back")
+    assert config.backbone_config.depths == BOTTLENECK["depths"]
+    assert config.enforce_input_projection

@@ -45,6 +45,7 @@ CONVERTERS = (
     ),
     layout("llava_next", "original", "ORIGINAL", "llava-v1.6-*: with the end of rows"),
     layout("llava_next_video", "original", "ORIGINAL", "LLaVA-NeXT-Video-*: with pooled frames"),
+    layout("mask2former", "detectron2", "DETECTRON2", "model_final.pth, with Swin or ResNet"),
     layout("mllama", "meta", "META", "consolidated*.pth and params.json of Llama 3.2 Vision"),
     layout("owlvit", "scenic", "SCENIC", "clip_vit_*: a tree of flax"),
     layout("resnet", "timm", "TIMM", "resnet*.pth of timm and torchvision"),
