@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tests.models_vision.test_vilt import SIZES as VILT
+from torch import nn
 
 import dovetail
+from dovetail.converting import convert_checkpoint
 from dovetail.errors import CheckpointError
 from dovetail.testing import seeded
-from dovetail.testing.converting import check_layout
+from dovetail.testing.converting import assert_same_tensors, check_layout, read_hub
 
 LAYERS = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
 TOWER = LAYERS | {"image_size": 64, "patch_size": 16}
@@ -108,7 +111,40 @@ def check(key: str, architecture: str, sizes: dict[str, Any], folder: Path) -> N
     assert {name: again[name] for name in own} == {name: sizes[name] for name in own}
 
 
+class Part(nn.Module):
+    """Holds what lies under a name."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def as_script(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Save tensors as a TorchScript archive of modules that hold them."""
+    whole = Part()
+    for name, tensor in tensors.items():
+        *outer, last = name.split(".")
+        part: nn.Module = whole
+        for step in outer:
+            if not hasattr(part, step):
+                part.add_module(step, Part())
+            part = getattr(part, step)
+        part.register_parameter(last, nn.Parameter(tensor, requires_grad=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(whole).save(str(path))
+
+
+def test_clip_as_openai_publishes_it(tmp_path: Path):
+    model = tiny(*CASES["clip/openai"])
+    original = check_layout("clip/openai", model, tmp_path / "plain")
+    extra = {"input_resolution": torch.tensor(64), "transformer.attn_mask": torch.ones(2, 2)}
+    as_script(torch.load(original / "clip.pt") | extra, tmp_path / "ViT-B-32.pt")
+    done = convert_checkpoint(tmp_path / "ViT-B-32.pt", tmp_path / "out")
+    assert (done.model_type, done.layout) == ("clip", "openai")
+    assert_same_tensors(read_hub(tmp_path / "out"), read_hub(tmp_path / "plain" / "back"))
+
+
 def test_what_has_no_text_is_no_clip(tmp_path: Path):
     torch.save({"visual.class_embedding": torch.ones(4)}, tmp_path / "clip.pt")
     with pytest.raises(CheckpointError):
-        dovetail.convert_checkpoint(tmp_path, tmp_path / "out", model_type="clip")
+        convert_checkpoint(tmp_path, tmp_path / "out", model_type="clip")

@@ -11,6 +11,7 @@ from dovetail.converting.foreign import NumpyArchive, TensorFlowFiles
 from dovetail.converting.layout import Layout, Shapes
 from dovetail.converting.pipeline import PipelineFiles
 from dovetail.converting.running import Conversion, convert_checkpoint
+from dovetail.converting.scripts import ScriptFiles
 from dovetail.converting.steps import (
     Crop,
     OneByOne,
@@ -43,6 +44,7 @@ __all__ = [
     "Reshape",
     "Reversed",
     "RotaryHalves",
+    "ScriptFiles",
     "Shapes",
     "Source",
     "Split",

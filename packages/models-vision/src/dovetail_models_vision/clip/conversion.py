@@ -1,13 +1,12 @@
-"""CLIP's original checkpoints, as OpenAI and OpenCLIP have them: a state dict with fused
-projections. Heads are 64 wide; what OpenAI publishes as TorchScript is saved as a state dict first.
-"""
+"""CLIP's original checkpoints: OpenAI's TorchScript archives, or state dicts, as OpenCLIP has them.
+Projections are fused, and heads are 64 wide."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from dovetail.converting import Layout, Renames, Shapes, TorchFiles, Transpose
+from dovetail.converting import Layout, Renames, ScriptFiles, Shapes, Transpose
 from dovetail.mapping import Split
 
 HEAD_WIDTH = 64
@@ -78,7 +77,7 @@ def _infer(
 
 OPENAI = Layout(
     architecture="CLIPModel",
-    storage=TorchFiles(pattern="*.pt", name="clip.pt"),
+    storage=ScriptFiles(pattern="*.pt", name="clip.pt"),
     steps=(
         *(  # of both halves, whose names end alike
             Split(
@@ -93,5 +92,5 @@ OPENAI = Layout(
     ),
     infer=_infer,
     marks=("visual.class_embedding", "token_embedding.weight", "text_projection"),
-    ignored=("input_resolution", "context_length", "vocab_size", "attn_mask"),
+    ignored=("input_resolution", "context_length", "vocab_size", "**.attn_mask"),
 )
