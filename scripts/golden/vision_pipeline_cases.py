@@ -349,6 +349,41 @@ def asked() -> Checkpoint:
     return case
 
 
+def captioned() -> list[Checkpoint]:
+    """Texts about pictures, by a pair of two models, and by one that begins them as it is told."""
+    task = "image-to-text"
+    text = {**TINY, "vocab_size": 120, "max_position_embeddings": 40}
+    pair = seeing(
+        "captions-by-a-pair",
+        "VisionEncoderDecoderModel",
+        "VisionEncoderDecoderConfig",
+        task,
+        "ViTImageProcessor",
+        encoder={**TINY, "model_type": "vit"},
+        decoder={**text, "model_type": "bert", "is_decoder": True, "add_cross_attention": True},
+        decoder_start_token_id=2,
+        pad_token_id=0,
+        eos_token_id=3,
+    )
+    blip = seeing(
+        "captions",
+        "BlipForConditionalGeneration",
+        "BlipConfig",
+        task,
+        "BlipImageProcessor",
+        text_config={**text, "bos_token_id": 2, "sep_token_id": 3},
+        vision_config=TINY,
+    )
+    for case in (pair, blip):
+        case.tokenizer = "bert-short"
+        case.tokenizer_options = {"model_max_length": 24}
+        case.run("one", SCENE, max_new_tokens=6)
+        case.run("list", [SCENE, STREET], generate_kwargs={"max_new_tokens": 4, "num_beams": 2})
+        several = {"num_beams": 3, "num_return_sequences": 2}
+        case.run("several", STREET, max_new_tokens=5, generate_kwargs=several)
+    return [pair, blip]
+
+
 def leafed() -> Checkpoint:
     """Answers to questions about documents whose words are given."""
     case = Checkpoint(
@@ -402,5 +437,6 @@ CHECKPOINTS = [
     depths(),
     sought(),
     asked(),
+    *captioned(),
     leafed(),
 ]

@@ -76,6 +76,8 @@ def as_base64(picture: Image.Image) -> str:
         ("pictures-and-texts", "zero-shot-image-classification"),
         ("boxes-of-texts", "zero-shot-object-detection"),
         ("questions", "visual-question-answering"),
+        ("captions", "image-to-text"),
+        ("captions-by-a-pair", "image-to-text"),
     ],
 )
 def test_the_task_follows_from_the_model_or_is_named(folders, checkpoint, task):
@@ -315,3 +317,33 @@ def test_pictures_made_of_pictures_are_saved(folders, picture, file, capsys):
     pipe = dovetail.pipeline("image-to-image", folders["larger-pictures"])
     assert image.size == (48 * 8, 32 * 8)
     assert image.tobytes() == pipe(picture).tobytes()
+
+
+def test_captions_begin_as_they_are_told(folders, picture):
+    pipe = dovetail.pipeline("image-to-text", folders["captions"], max_new_tokens=4)
+    (record,) = pipe(picture, prompt="hello world")
+    assert record["generated_text"].startswith("hello world")
+    assert pipe([picture, picture], batch_size=2) == [pipe(picture), pipe(picture)]
+    assert pipe.draw(picture, [record]).height > picture.height
+    both = {"max_new_tokens": 3, "generate_kwargs": {"max_new_tokens": 4}}
+    for arguments, message in ((both, "max_new_tokens=3"), ({"prompt": ["a"]}, "one string")):
+        with pytest.raises(PipelineError, match=message):
+            pipe(picture, **arguments)
+    pair = dovetail.pipeline("image-to-text", folders["captions-by-a-pair"])
+    with pytest.raises(PipelineError, match="takes no prompt"):
+        pair(picture, prompt="a")
+
+
+def test_questions_may_be_answered_in_writing(folders, picture):
+    captions = dovetail.pipeline("image-to-text", folders["captions"])
+    sizes = {"text_config": captions.model.config.text_config.to_dict()}
+    sizes["vision_config"] = captions.model.config.vision_config.to_dict()
+    writer = dovetail.BlipForQuestionAnswering(dovetail.BlipConfig(**sizes))
+    pipe = dovetail.pipeline(
+        "visual-question-answering",
+        writer,
+        tokenizer=captions.tokenizer,
+        image_processor=captions.image_processor,
+    )
+    answers = pipe([picture, picture], "is it good", generate_kwargs={"max_new_tokens": 3})
+    assert [list(answer) for answer in answers[0]] == [["answer"]]

@@ -361,10 +361,13 @@ def _architectures(config: Any) -> list[Any]:
 
 
 def _has_part(part: str, config: Any) -> bool:
-    """Whether checkpoints of this kind come with such a part."""
+    """Whether checkpoints of this kind, or of a half of it, come with such a part."""
     if part == "tokenizer" and getattr(config, "tokenizer_class", None):
         return True
-    return isinstance(config, PretrainedConfig) and pick(part, type(config)) is not None
+    kinds = [config, *(getattr(config, half, None) for half in ("encoder", "decoder"))]
+    return any(
+        isinstance(kind, PretrainedConfig) and pick(part, type(kind)) is not None for kind in kinds
+    )
 
 
 def _nameless(part: str, task: str) -> str:

@@ -149,8 +149,9 @@ class BlipWriter(BlipTask, GenerationMixin):
 
     def write(self, input_ids: Tensor, settings: dict[str, Any], **inputs: Any) -> Any:
         """What the decoder adds to `input_ids` (B, T), up to the separator unless `settings` say
-        otherwise."""
+        otherwise. Segments, which BERT's tokenizer may make, mean nothing to BLIP."""
         config = self.config.text_config
+        settings.pop("token_type_ids", None)
         ends = {"eos_token_id": config.sep_token_id, "pad_token_id": config.pad_token_id}
         return self.text_decoder.generate(input_ids, **{**ends, **settings}, **inputs)
 

@@ -58,6 +58,12 @@ PIPELINES = (
         "caidas/swin2SR-classical-sr-x2-64@cee1c92",
     ),
     _task(
+        "image-to-text",
+        ("AutoModelForVision2Seq",),
+        "ydshieh/vit-gpt2-coco-en@5bebf1e",
+        inputs="multimodal",
+    ),
+    _task(
         "mask-generation",
         ("AutoModelForMaskGeneration",),
         "facebook/sam-vit-huge@87aecf0",
