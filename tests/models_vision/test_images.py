@@ -270,6 +270,14 @@ def test_torch_resamples_as_pil_does(resample: PILImageResampling, size: tuple[i
     assert difference.max() <= (0 if resample is PILImageResampling.NEAREST else 1)
 
 
+@pytest.mark.parametrize("size", [(56, 64), (41, 50), (30, 70)])
+@pytest.mark.parametrize("resample", [PILImageResampling.BILINEAR, PILImageResampling.BICUBIC])
+def test_enlarged_pictures_are_pils(resample: PILImageResampling, size: tuple[int, int]):
+    image = exact.from_input(picture(40, 50))
+    ours = fast.resize(torch.from_numpy(image), size, resample)
+    assert np.array_equal(ours.numpy(), exact.resize(image, size, resample))
+
+
 def test_torch_resamples_what_is_no_picture():
     image = exact.from_input(picture(40, 50))
     ours = fast.resize(
