@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -150,6 +151,31 @@ def test_playlists_cannot_open_other_files(path: str, tmp_path: Path):
     for file in (playlist, script):
         with pytest.raises(ProcessorError, match=file.name):
             load_video(file)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corner"),
+    [((0, 1, -1, 0), (0, -1)), ((0, -1, 1, 0), (-1, 0)), ((-1, 0, 0, -1), (-1, -1))],
+    ids=["clockwise", "counterclockwise", "upside-down"],
+)
+def test_frames_stand_upright(matrix: tuple[int, ...], corner: tuple[int, int], tmp_path: Path):
+    path = tmp_path / "phone.mp4"
+    dark = np.zeros((2, 32, 48, 3), np.uint8)
+    dark[:, :16, :16] = 255
+    film(path, dark, codec="mpeg4", pixels="yuv420p")
+    content = path.read_bytes()
+    header = content.index(b"tkhd")  # it holds how the frames are to be shown
+    place = content.index(display(1, 0, 0, 1), header)
+    frames = load_video(content[:place] + display(*matrix) + content[place + 36 :])
+    assert frames.shape == ((2, 32, 48, 3) if matrix[0] else (2, 48, 32, 3))
+    light = frames[0, corner[0], corner[1]]
+    assert light.min() > 200
+    assert frames[0].mean() < 100
+
+
+def display(a: int, b: int, c: int, d: int) -> bytes:
+    """The matrix of an MP4 file by which a frame is turned."""
+    return struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
 
 
 def test_videos_of_all_forms_become_lists_of_frames():
