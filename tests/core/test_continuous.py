@@ -20,6 +20,8 @@ from dovetail.generation import (
     RequestStatus,
     WorkloadHints,
 )
+from dovetail.generation.continuous.requests import Request
+from dovetail.generation.continuous.scheduler import Scheduler, Work
 
 NEW = 6
 PROMPTS = [[3, 4, 5], [7], [9, 8, 7, 6, 5, 4, 3, 2, 1, 2, 3], [1, 2], [30, 31, 32, 33, 34]]
@@ -108,6 +110,33 @@ def test_texts_are_those_that_each_prompt_has_alone(
     assert [output.generated_tokens for output in outputs.values()] == expected
     assert [output.prompt_ids for output in outputs.values()] == PROMPTS
     assert all(output.is_finished() and output.error is None for output in outputs.values())
+
+
+@pytest.mark.parametrize("shares", [True, False])
+@pytest.mark.parametrize("batching", [{}, TIGHT | {"num_blocks": 60, "max_batch_tokens": 7}])
+def test_a_common_beginning_is_read_once(
+    model: Any, shares: bool, batching: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beginning = [(7 * i) % 31 + 1 for i in range(20)]
+    prompts = [[*beginning, 3], [*beginning, 3, 4, 5], [5, *beginning], beginning]
+    read: list[int] = []
+    plan = Scheduler.plan
+
+    def noted(self: Scheduler) -> tuple[list[Work], Request | None]:
+        works, stuck = plan(self)
+        read.extend(work.count for work in works)
+        return works, stuck
+
+    monkeypatch.setattr(Scheduler, "plan", noted)
+    outputs = model.generate_batch(
+        prompts,
+        generation_config=settings(),
+        continuous_batching_config=ContinuousBatchingConfig(**batching, allow_block_sharing=shares),
+    )
+    texts = [output.generated_tokens for output in outputs.values()]
+    assert texts == [greedy(model, prompt, NEW) for prompt in prompts]
+    whole = sum(map(len, prompts)) + len(prompts) * (NEW - 1)
+    assert sum(read) == whole - (21 + 19 if shares else 0)
 
 
 def test_a_text_without_a_page_makes_the_youngest_wait(model: Any, expected: list[list[int]]):

@@ -162,6 +162,17 @@ class PagedCache(Cache):
         """Give the pages of `text`, if it has any, back."""
         self.pool.give(self.tables.pop(text, []))
 
+    def copy(self, source: Hashable, target: Hashable, length: int) -> None:
+        """Let the first `length` positions of the text `target` be those of `source`; both have
+        pages for them."""
+        for layer in self.layers:
+            for states in (layer.keys, layer.values):
+                if states is not None:
+                    old, new = (
+                        self._text_slots(text, length, states.device) for text in (source, target)
+                    )
+                    states[:, new] = states[:, old]
+
     def begin(self, batch: Sequence[tuple[Hashable, int, int]], device: torch.device) -> None:
         """Prepare a pass over packed tokens: of each text, in order, the positions from `past` to
         `length`, as ``(text, past, length)``. Their pages must be reserved."""

@@ -54,10 +54,10 @@ class ContinuousBatchingConfig:
     read yet. New ones are admitted while a share of `safety_margin` (default 0.1) of the pages
     stays free. `return_logprobs` notes the log-probability of each token; with a `seed` each
     request draws from a generator of its own, so that results do not depend on what else runs.
-    `max_queue_size` bounds how many wait (0: any number). Processors see each request alone, so
-    `per_request_processors` and `drop_unsupported_processors` change nothing, and neither does
-    `allow_block_sharing`: texts never share pages, as each is read in place, which wants its pages
-    to be neighbours.
+    `max_queue_size` bounds how many wait (0: any number). With `allow_block_sharing` the beginning
+    that a prompt has in common with an older text is read once; it is copied, as each text is read
+    in place, which wants its pages to be neighbours. Processors see each request alone, so
+    `per_request_processors` and `drop_unsupported_processors` change nothing.
     """
 
     page_size: int = 256

@@ -54,6 +54,7 @@ class Engine:
             batching.max_requests_per_batch,
             margin,
             batching.scheduler_type == "prefill_first",
+            batching.allow_block_sharing,
         )
         self._selects = "logits_to_keep" in forward_parameters(model)
         self._outputs: list[GenerationOutput] = []

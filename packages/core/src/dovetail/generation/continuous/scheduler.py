@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from dovetail.caches import PagedCache
 from dovetail.generation.continuous.requests import Request, RequestStatus
 
+SHARED = 16  # tokens; a shorter beginning is read again sooner than it is waited for
+
 
 @dataclass(frozen=True)
 class Work:
@@ -23,13 +25,21 @@ class Work:
         return self.count == self.request.remaining
 
 
+def _common(older: Request, request: Request) -> int:
+    """How many tokens both begin with, one of `request` left out: its scores are still wanted."""
+    pairs = enumerate(zip(older.tokens, request.tokens[:-1], strict=False))
+    differs = (index for index, (one, other) in pairs if one != other)
+    return next(differs, min(len(older.tokens), len(request.tokens) - 1))
+
+
 class Scheduler:
     """Admits requests in the order of their arrival as long as there are pages for them.
 
     A running text that finds no page makes the youngest one give up its own: that one waits again,
     first in line, and is read anew from its beginning. So the oldest always gets on. Prompts are
     read in pieces, since a pass has at most `max_tokens`; texts that are being continued go first
-    or, with `prefill_first`, last. New ones must leave a share of `margin` of the pages free.
+    or, with `prefill_first`, last. New ones must leave a share of `margin` of the pages free. With
+    `shares_prefixes`, what a text has in common with an older one is read once and copied.
     """
 
     def __init__(
@@ -39,10 +49,11 @@ class Scheduler:
         max_requests: int | None = None,
         margin: float = 0.0,
         prefill_first: bool = False,
+        shares_prefixes: bool = False,
     ) -> None:
         self.cache, self.max_tokens, self.max_requests = cache, max_tokens, max_requests
         self.spare_pages = int(margin * cache.pool.pages)
-        self.prefill_first = prefill_first
+        self.prefill_first, self.shares_prefixes = prefill_first, shares_prefixes
         self.waiting: deque[Request] = deque()
         self.running: list[Request] = []  # the oldest first
 
@@ -66,12 +77,33 @@ class Scheduler:
         larger cache would help."""
         stuck = self._grow() or self._admit()
         works, budget = [], self.max_tokens
+        waiting = self._copy_prefixes() if self.shares_prefixes else []
         first_remaining = (lambda n: n == 1) if self.prefill_first else (lambda n: n > 1)
         for request in sorted(self.running, key=lambda request: first_remaining(request.remaining)):
-            if request is not stuck and (count := min(request.remaining, budget)):
+            if request in waiting or request is stuck:
+                continue
+            if count := min(request.remaining, budget):
                 works.append(Work(request, count))
                 budget -= count
         return works, stuck
+
+    def _copy_prefixes(self) -> list[Request]:
+        """Give texts of which nothing is read yet what an older one has read of the same
+        beginning; returns those for which an older one is still reading."""
+        waiting: list[Request] = []
+        for index, request in enumerate(self.running):
+            if request.cached:
+                continue
+            alike = [(_common(older, request), older) for older in self.running[:index]]
+            common, older = max(alike, key=lambda pair: pair[0], default=(0, request))
+            if common < SHARED:
+                continue
+            if older.cached < common and older.remaining > 1:
+                waiting.append(request)
+            else:
+                request.cached = min(common, older.cached)
+                self.cache.copy(older.id, request.id, request.cached)
+        return waiting
 
     def _grow(self) -> Request | None:
         """Get pages for the next token of each running text."""
