@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from tests.models_vision.querying import (
+    OPT,
     PLACE,
     QFORMER,
     QUERIES,
@@ -18,6 +19,7 @@ from tests.models_vision.querying import (
 from torch import Tensor
 
 from dovetail import (
+    DynamicCache,
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
     InstructBlipQFormerConfig,
@@ -29,6 +31,15 @@ from dovetail.testing import seeded
 from dovetail.testing.conformance import EncoderConformance, VisionConformance
 
 MODEL = InstructBlipForConditionalGeneration
+LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 99,
+    "hidden_size": 32,
+    "intermediate_size": 37,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+}
 
 
 def asked(rows: int) -> dict[str, Tensor]:
@@ -82,15 +93,18 @@ def test_a_text_may_have_several_pictures():
         assert written.shape == (1, 6)
 
 
-def test_a_second_turn_reads_what_was_written():
-    subject = TestInstructBlip()
-    model = subject.build(MODEL)
-    given = subject.inputs(MODEL, model.config, batch=1)
-    first = model.generate(**given, max_new_tokens=4, min_new_tokens=4)
-    text = torch.cat((given["input_ids"], first[:, 1:], torch.tensor([[11, 12]])), 1)
-    second = model.generate(**{**given, "input_ids": text}, max_new_tokens=3, min_new_tokens=3)
-    logits = subject.run(model, {**given, "input_ids": text}).logits
-    assert int(second[0, 1]) == int(logits[0, -1].argmax())
+@pytest.mark.parametrize("text", [OPT, LLAMA], ids=["opt", "llama"])
+def test_a_second_turn_goes_on_from_a_cache(text: dict[str, Any]):
+    model = TestInstructBlip().build(MODEL, text_config=text)
+    given = TestInstructBlip().inputs(MODEL, model.config, batch=1)
+    cache, few = DynamicCache(), {"max_new_tokens": 4, "min_new_tokens": 4}
+    first = model.generate(**given, **few, past_key_values=cache)
+    assert torch.equal(first, model.generate(**given, **few))
+    ids = torch.cat((given["input_ids"], first[:, 1:], torch.tensor([[11, 12, 13]])), 1)
+    turn = {**given, "input_ids": ids}
+    expected = model.generate(**turn, **few)
+    assert torch.equal(model.generate(**turn, **few, past_key_values=cache), expected)
+    assert cache.get_seq_length() == ids.shape[1] + 3
 
 
 def test_what_cannot_be_is_refused():

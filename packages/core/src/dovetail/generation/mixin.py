@@ -494,6 +494,8 @@ class GenerationMixin(ContinuousMixin):
             )
             past = given.seen_tokens if isinstance(given, Cache) else given.get_seq_length()
             prompts.check_past(past, length)
+            if prompt.reads_embeddings and "inputs_embeds" in model_kwargs:  # as ids, the whole
+                model_kwargs["inputs_embeds"] = model_kwargs["inputs_embeds"][:, past:]
         if "num_logits_to_keep" in accepted:
             model_kwargs.setdefault("num_logits_to_keep", 1)
         if self.config.is_encoder_decoder and model_kwargs.get("encoder_outputs") is None:
