@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models_vision import test_idefics2, test_idefics3, test_pixtral, vision_language
+from tests.models_vision import (
+    test_idefics2,
+    test_idefics3,
+    test_paligemma,
+    test_pixtral,
+    vision_language,
+)
 from tests.models_vision.detectors import OWN_BACKBONE, STAGES, resnet
 from tests.models_vision.test_blip_conversion import CASES as BLIPS
 from tests.models_vision.test_image_text_conversion import CASES as TOWERS
@@ -217,6 +223,16 @@ VIDEO_CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {},
     ),
 }
+PALIGEMMA = {
+    **test_paligemma.SIZES,
+    "text_config": {
+        **test_paligemma.SIZES["text_config"],
+        "head_dim": 12,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 8192,
+    },
+    "vocab_size": 99,
+}
 PIXTRAL = {
     "text_config": {
         **{name: size for name, size in vision_language.TEXT.items() if name != "pad_token_id"},
@@ -232,6 +248,11 @@ PIXTRAL = {
 WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "idefics2/original": ("Idefics2ForConditionalGeneration", IDEFICS2, {}),
     "idefics3/original": ("Idefics3ForConditionalGeneration", IDEFICS3, {}),
+    "paligemma/big-vision": (
+        "PaliGemmaForConditionalGeneration",
+        PALIGEMMA,
+        {"image_token_index": vision_language.IMAGE},
+    ),
     "llava/mistral": ("LlavaForConditionalGeneration", PIXTRAL, {}),
     "llava/original": (
         "LlavaForConditionalGeneration",

@@ -49,6 +49,7 @@ CONVERTERS = (
     layout("mllama", "meta", "META", "consolidated*.pth and params.json of Llama 3.2 Vision"),
     layout("owlvit", "scenic", "SCENIC", "clip_vit_*: a tree of flax"),
     layout("resnet", "timm", "TIMM", "resnet*.pth of timm and torchvision"),
+    layout("paligemma", "big-vision", "BIG_VISION", "pt_*.npz: the encoder and Gemma in stacks"),
     layout("sam", "facebook", "FACEBOOK", "sam_vit_*.pth: all three parts"),
     layout("segformer", "nvidia", "SEGMENTER", "segformer.b*.pth: encoder and head"),
     layout("segformer", "nvidia-mit", "CLASSIFIER", "mit_b*.pth: encoder and classifier"),
