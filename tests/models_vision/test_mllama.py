@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from dovetail import (
+    AutoModelForCausalLM,
+    AutoModelForTextEncoding,
     DynamicCache,
     MllamaConfig,
     MllamaForCausalLM,
@@ -189,13 +191,29 @@ def test_what_no_tile_is_before_changes_nothing_behind(model: Any, inputs: dict[
     assert not torch.allclose(both[0][:, -1], both[1][:, -1])
 
 
-def test_a_part_reads_the_whole(model: Any, tmp_path: Any):
+@pytest.mark.parametrize(
+    ("load", "part"),
+    [
+        (MllamaForCausalLM, "language_model"),
+        (AutoModelForCausalLM, "language_model"),
+        (MllamaTextModel, "language_model.model"),
+        (AutoModelForTextEncoding, "language_model.model"),
+        (MllamaVisionModel, "vision_model"),
+    ],
+)
+def test_a_part_reads_the_whole(model: Any, tmp_path: Any, load: Any, part: str):
     model.save_pretrained(tmp_path)
-    tower, report = MllamaVisionModel.from_pretrained(tmp_path, output_loading_info=True)
+    loaded, report = load.from_pretrained(tmp_path, output_loading_info=True)
     assert not report["missing_keys"]
-    given = tiles(2)
+    own = model.get_submodule(part)
+    assert type(loaded) is type(own)
+    given = tiles(2) if part == "vision_model" else {"input_ids": torch.tensor([[1, 7, 8]])}
     with torch.no_grad():
-        torch.testing.assert_close(tower(**given)[0], model.vision_model(**given)[0])
+        torch.testing.assert_close(loaded(**given)[0], own(**given)[0])
+    loaded.save_pretrained(tmp_path / "alone")
+    again = type(own).from_pretrained(tmp_path / "alone")
+    with torch.no_grad():
+        torch.testing.assert_close(again(**given)[0], own(**given)[0])
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ class AutoClass:
             ConfigError: no class of this kind is known for the config.
         """
         remote = RemoteCode.take(kwargs)
-        return cls._class_for(config, config.name_or_path, remote)._from_config(config, **kwargs)
+        model_class = cls._class_for(config, config.name_or_path, remote)
+        return model_class._from_config(own_config(config, model_class), **kwargs)
 
     @classmethod
     def from_pretrained(
@@ -75,7 +76,7 @@ class AutoClass:
         commit = getattr(config, "_commit_hash", None) if options.config is None else None
         model_class = cls._class_for(config, source, remote, **options.where, commit_hash=commit)
         for_loading = {name: value for name, value in kwargs.items() if name not in rest}
-        for_loading |= {**unused, "config": config}
+        for_loading |= {**unused, "config": own_config(config, model_class)}
         return model_class.from_pretrained(source, *model_args, **for_loading)
 
     @classmethod
@@ -300,6 +301,16 @@ class AutoModelWithLMHead(AutoClass):
         """The model of a checkpoint; warns that the class is superseded."""
         _superseded()
         return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+
+
+def own_config(config: Any, model_class: Any) -> Any:
+    """The part of `config` that `model_class` is made by, where it is a part that the class was
+    picked for; else all of it."""
+    wanted = getattr(model_class, "config_class", None)
+    if wanted is None or isinstance(config, wanted):
+        return config
+    parts = [name for name, kind in type(config).sub_configs.items() if kind is wanted]
+    return getattr(config, parts[0]) if len(parts) == 1 else config
 
 
 def _superseded() -> None:

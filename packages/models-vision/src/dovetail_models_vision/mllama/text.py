@@ -21,6 +21,7 @@ from dovetail.layers.attention import attention, split_heads
 from dovetail.layers.mlp import GatedMLP
 from dovetail.layers.norms import RMSNorm
 from dovetail.layers.projections import Linear
+from dovetail.mapping import Step, Tensors
 from dovetail.masks import Mask
 from dovetail.outputs import ModelOutput
 from dovetail.recording import Recorder, backbone
@@ -188,8 +189,24 @@ class MllamaTextModel(LlamaModel, MllamaPreTrainedModel):
         )
 
 
+@dataclass(frozen=True)
+class WithoutPictures(Step):
+    """Of a checkpoint that reads pictures the language model alone is taken."""
+
+    def load(self, tensors: Tensors, config: Any) -> Tensors:
+        """The language model's tensors under its own names."""
+        prefix = "language_model."
+        own = {name: one for name, one in tensors.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix): one for name, one in own.items()} or tensors
+
+    def save(self, tensors: Tensors, config: Any) -> Tensors:
+        """As they are."""
+        return tensors
+
+
 class MllamaForCausalLM(ForCausalLM, MllamaPreTrainedModel):
     """The language model with next-token logits; alone it writes about texts."""
 
     config_class: ClassVar[Any] = MllamaTextConfig
     body_class = MllamaTextModel
+    weight_mapping: ClassVar[tuple[Step, ...]] = (WithoutPictures(),)
