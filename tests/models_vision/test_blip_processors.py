@@ -79,6 +79,16 @@ def test_pictures_stand_where_the_text_says():
             processor(images=images, text=text)
 
 
+def test_pictures_may_be_grouped_by_text():
+    processor, picture = asking(), PICTURES["wide"]()
+    texts = ["compare <image> with <image>", "describe <image>"]
+    flat = processor(images=[picture] * 3, text=texts, padding=True)
+    made = processor(images=[[picture] * 2, [picture]], text=texts, padding=True)
+    assert made["input_ids"] == flat["input_ids"]
+    with pytest.raises(ProcessorError, match="give each text those"):
+        processor(images=[[picture], [picture] * 2], text=texts)
+
+
 def test_without_a_number_of_queries_texts_stay():
     for name in ("Blip2Processor", "InstructBlipProcessor"):
         processor = asking(name, num_query_tokens=None)

@@ -60,7 +60,7 @@ class BlipProcessor(ProcessorMixin):
         )
         encoded: dict[str, Any] = {}
         if images is not None:
-            encoded |= self.image_processor(images, **options["images_kwargs"])
+            encoded |= self.image_processor(flattened(images), **options["images_kwargs"])
         if text is not None:
             encoded |= self.tokenizer(text, **options["text_kwargs"])
         return BatchFeature(encoded)
@@ -70,6 +70,12 @@ class BlipProcessor(ProcessorMixin):
         """The names of all inputs that the parts make."""
         names = self.tokenizer.model_input_names + self.image_processor.model_input_names
         return list(dict.fromkeys(names))
+
+
+def flattened(images: Any) -> Any:
+    """Pictures in lists, one for each text, as one list; others as they are."""
+    nested = isinstance(images, list | tuple) and images and isinstance(images[0], list | tuple)
+    return [image for group in images for image in group] if nested else images
 
 
 def check_pictures_and_texts(

@@ -8,8 +8,12 @@ from tokenizers import AddedToken
 
 from dovetail.errors import ProcessorError
 from dovetail.processors import BatchFeature, ProcessorMixin
-from dovetail_models_vision.blip.processing import BlipProcessorKwargs, check_pictures_and_texts
-from dovetail_models_vision.vision_language.processing import expand, list_of_texts
+from dovetail_models_vision.blip.processing import (
+    BlipProcessorKwargs,
+    check_pictures_and_texts,
+    flattened,
+)
+from dovetail_models_vision.vision_language.processing import check_groups, expand, list_of_texts
 
 
 class QueryProcessor(ProcessorMixin):
@@ -40,6 +44,12 @@ class QueryProcessor(ProcessorMixin):
         """The token in whose places pictures are put."""
         own = getattr(self.tokenizer, f"{self.kind}_token", f"<{self.kind}>")
         return AddedToken(str(own), normalized=False, special=True)
+
+    def check_groups(self, text: Any, images: Any) -> None:
+        """Refuse pictures in lists, one for each text, that do not fit that text's placeholders."""
+        texts, token = list_of_texts(text), self.placeholder.content
+        if images and any(token in one for one in texts):
+            check_groups(texts, token, images)
 
     def written(self, texts: list[str], pictures: int, places: int) -> list[str] | None:
         """`texts` with `places` tokens for each placeholder of the `pictures`; None where there are
@@ -119,9 +129,10 @@ class Blip2Processor(QueryProcessor):
         )
         seen: dict[str, Any] = {}
         if images is not None:
-            seen |= self.image_processor(images, **options["images_kwargs"])
+            seen |= self.image_processor(flattened(images), **options["images_kwargs"])
         read: Any = {}
         if text is not None:  # texts get places before their pictures are there
+            self.check_groups(text, images)
             texts, places = list_of_texts(text), self.num_query_tokens or 0
             count = len(texts) if images is None else len(seen["pixel_values"])
             read = self.encode(texts, count, places, options["text_kwargs"])

@@ -10,7 +10,11 @@ from tokenizers import AddedToken
 
 from dovetail.auto import AutoTokenizer
 from dovetail.processors import BatchFeature
-from dovetail_models_vision.blip.processing import BlipProcessorKwargs, check_pictures_and_texts
+from dovetail_models_vision.blip.processing import (
+    BlipProcessorKwargs,
+    check_pictures_and_texts,
+    flattened,
+)
 from dovetail_models_vision.blip_2.processing import QueryProcessor
 from dovetail_models_vision.vision_language.processing import list_of_texts
 
@@ -113,9 +117,10 @@ class InstructBlipProcessor(InstructedProcessor):
         )
         seen: dict[str, Any] = {}
         if images is not None:
-            seen |= self.image_processor(images, **options["images_kwargs"])
+            seen |= self.image_processor(flattened(images), **options["images_kwargs"])
         read: dict[str, Any] = {}
         if text is not None:
             count = len(seen.get("pixel_values", ()))
+            self.check_groups(text, images)
             read = self.read(text, count, 1, options["text_kwargs"])
         return BatchFeature({**read, **seen})
