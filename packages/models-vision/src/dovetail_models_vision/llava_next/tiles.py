@@ -32,7 +32,7 @@ def best_size(size: Size, pin_points: Iterable[Sequence[int]]) -> Size:
     smallest.
 
     >>> best_size((300, 500), [(336, 672), (672, 336), (672, 672)])
-    (672, 672)
+    (336, 672)
     """
 
     def merit(point: Size) -> tuple[int, int]:
