@@ -15,7 +15,7 @@ from dovetail_quantizers.doctor import kernels as findings
 def test_every_kind_is_explained() -> None:
     report = json.loads(CliRunner().invoke(doctor, ["--json"]).output)
     notes = report["checks"]["quantization kernels"]
-    assert [note["subject"] for note in notes] == ["half", "int4", "int8"]
+    assert [note["subject"] for note in notes] == ["half", "int4", "int8", "rows"]
     assert {note["level"] for note in notes} == {"note"}
 
 
@@ -28,5 +28,5 @@ def test_a_machine_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_notes_name_kernel_or_reason() -> None:
     for finding in findings():
-        assert finding.subject in ("half", "int4", "int8")
+        assert finding.subject in ("half", "int4", "int8", "rows")
         assert "fbgemm" in finding.problem or "tinygemm" in finding.problem

@@ -10,7 +10,8 @@ from dovetail_quantizers.kernels import Kind, chosen
 MEANINGS = {
     "half": "weights of 16-bit checkpoints with float32 arithmetic",
     "int4": "groups of 4-bit weights",
-    "int8": "rows of 8-bit weights",
+    "int8": "rows of 8-bit weights and activations",
+    "rows": "rows of 8-bit weights with float32 activations",
 }
 
 

@@ -15,6 +15,8 @@ LARGEST = torch.finfo(FLOAT8).max
 class FbgemmFp8Linear(PackedLinear):
     """`weight` (out, in) in float8, `weight_scale` (out, 1) in float32."""
 
+    kind = "rows"
+
     def __init__(self, layer: nn.Linear, config: FbgemmFp8Config) -> None:
         super().__init__(layer)
         self.register_buffer("weight", torch.empty(self.weight_shape, dtype=FLOAT8, device="meta"))
@@ -31,6 +33,18 @@ class FbgemmFp8Linear(PackedLinear):
         weight = weight.float()
         self.weight_scale = _scale(weight.abs().amax(1, keepdim=True))
         self.weight = _rounded(weight / self.weight_scale)
+
+    def held(self) -> tuple[Tensor, ...]:
+        """Weight and scale."""
+        return self.weight, self.weight_scale.float()
+
+    def take_back(self, *held: Tensor) -> None:
+        """Put the weight into its buffer; the scales never left."""
+        self.weight = held[0]
+
+    def release(self) -> None:
+        """Let go of the weight."""
+        self._buffers["weight"] = None
 
 
 class FP8Linear(PackedLinear):

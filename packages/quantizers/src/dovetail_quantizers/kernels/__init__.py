@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dovetail_quantizers.kernels import fbgemm, tinygemm
 
-Kind = Literal["int8", "int4", "half"]
+Kind = Literal["int8", "int4", "half", "rows"]
 
 
 class Product(Protocol):
@@ -45,6 +45,7 @@ class Kernel:
 
 KERNELS = (
     Kernel("fbgemm int8", "int8", fbgemm.Int8Product, fbgemm.obstacle),
+    Kernel("fbgemm float16 with scales", "rows", fbgemm.RowsProduct, fbgemm.obstacle),
     Kernel("fbgemm float16", "half", fbgemm.HalfProduct.lossless, fbgemm.obstacle),
     Kernel("tinygemm int4", "int4", tinygemm.Int4Product, tinygemm.obstacle),
 )

@@ -39,6 +39,7 @@ class Int8Product:
                 weight.contiguous(), scale.flatten().double(), zeros, 0
             )
             self.packed = torch.ops.quantized.linear_prepack(quantized, None)
+        self.sums = (weight.sum(1, dtype=torch.float32) * scale.flatten()).unsqueeze(0)
         # Without VNNI, sums of two products of full bytes overflow 16 bits.
         self.largest = BYTE if torch.cpu._is_vnni_supported() else BYTE // 2
 
@@ -47,12 +48,23 @@ class Int8Product:
         rows = x.reshape(-1, x.size(-1))
         if len(rows) == 1:
             product = torch.ops.quantized.linear_dynamic(rows, self.packed, self.largest < BYTE)
-        else:  # the dynamic operator has one range for all rows
-            reach = rows.abs().amax(-1, keepdim=True).clamp_(min=torch.finfo(x.dtype).tiny)
-            product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-                rows / reach, 1 / self.largest, self.largest + 1, self.packed
-            ).mul_(reach)
+        else:
+            product = self._row_by_row(rows)
         return product.view(*x.shape[:-1], -1)
+
+    def _row_by_row(self, rows: Tensor) -> Tensor:
+        """The product with many rows, each rounded within its own range.
+
+        The operator has one range for all: rows are brought to -1 to 1, and the part of the product
+        that their middles make is added.
+        """
+        low, high = rows.aminmax(dim=-1, keepdim=True)
+        middle, reach = (low + high) / 2, (high - low) / 2
+        reach.clamp_(min=torch.finfo(rows.dtype).tiny)
+        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            (rows - middle) / reach, 1 / self.largest, self.largest + 1, self.packed
+        )
+        return product.mul_(reach).addmm_(middle, self.sums)
 
     def __reduce__(self) -> tuple[type, tuple[Tensor, ...]]:
         return type(self), self.unpacked()
@@ -61,6 +73,30 @@ class Int8Product:
         """Weight and scale."""
         weight, _ = torch.ops.quantized.linear_unpack(self.packed)
         return weight.int_repr(), weight.q_per_channel_scales().float().unsqueeze(1)
+
+
+class RowsProduct:
+    """Numbers of 8 bits with one scale per row, multiplied in float32: nothing is rounded.
+
+    `weight` (out, in) is int8 or float8, `scale` (out, 1) float32. It takes two bytes a number.
+    """
+
+    def __init__(self, weight: Tensor, scale: Tensor) -> None:
+        self.dtype, self.scale = weight.dtype, scale.t().contiguous()
+        with _packing():
+            self.packed = torch.ops.quantized.linear_prepack_fp16(weight.float(), None)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The product."""
+        return torch.ops.quantized.linear_dynamic_fp16(x, self.packed).mul_(self.scale)
+
+    def __reduce__(self) -> tuple[type, tuple[Tensor, ...]]:
+        return type(self), self.unpacked()
+
+    def unpacked(self) -> tuple[Tensor, Tensor]:
+        """Weight and scale."""
+        weight, _ = torch.ops.quantized.linear_unpack_fp16(self.packed)
+        return weight.to(self.dtype), self.scale.t()
 
 
 class HalfProduct:

@@ -77,7 +77,7 @@ class QBytesLinear(QLinear):
 
     def __init__(self, layer: nn.Linear, config: QuantoConfig) -> None:
         super().__init__(layer, config)
-        self.kind = "int8" if config.weights == "int8" else None
+        self.kind = "rows"
         self.weights = config.weights
         self.empty("_data", self.weight_shape, BYTES[config.weights])
         self.empty("_scale", (self.out_features, 1), self.dtype)
