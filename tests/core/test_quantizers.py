@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dovetail import registry
 from dovetail.declarations import QuantizerDeclaration
 from dovetail.errors import ConfigError, MissingPluginError, UnknownNameError
+from dovetail.load_options import LoadOptions
 from dovetail.quantizers import (
     AutoHfQuantizer,
     AutoQuantizationConfig,
@@ -229,8 +230,8 @@ def test_methods_of_the_field() -> None:
 
 
 def test_load_in_4bit_stands_for_a_config(saved: Path) -> None:
-    with pytest.raises((MissingPluginError, UnknownNameError), match="bitsandbytes_4bit"):
-        TinyForCausalLM.from_pretrained(saved, load_in_4bit=True)
+    options, _ = LoadOptions.take({"load_in_4bit": True})
+    assert method_of(options.requested_quantization) == "bitsandbytes_4bit"
     with pytest.raises(ConfigError, match="not both"):
         TinyForCausalLM.from_pretrained(
             saved, load_in_8bit=True, quantization_config=RoundingConfig()

@@ -2,9 +2,9 @@
 
 Projections that read the same input (query, key and value; gate and up) are quicker as one product,
 which needs their weights one after the other: a module names such children in ``side_by_side``.
-Float32 matrices are quicker in large pages and, when rows are short, input by input. Names, shapes
-and values of the parameters stay as they are; `dovetail.layers.projections` makes use of what it
-finds.
+Float32 matrices with short rows are quicker input by input, and what is copied anyway is quicker in
+large pages; all else stays mapped from the file. Names, shapes and values of the parameters stay as
+they are; `dovetail.layers.projections` makes use of what it finds.
 """
 
 from __future__ import annotations
@@ -78,18 +78,21 @@ def _placed(parts: list[LazyTensor], kind: _Kind, pages: LargePages) -> list[Ten
     rows = sum(part.shape[0] for part in parts)
     if kind.device.type == "meta":
         return []
-    if _is_read_from_memory(rows, kind):
-        turned = _is_quicker_by_input(rows, *kind.rest)
-        shape = (*kind.rest, rows) if turned else (rows, *kind.rest)
-        whole = pages.empty(shape, kind.dtype)
-        whole = whole.t() if turned else whole
-    elif len(parts) == 1:
-        return []
-    else:
-        mapped = _mapped(parts) if _is_usable_as_stored(parts, kind) else None
+    from_memory = _is_read_from_memory(rows, kind)
+    turned = from_memory and _is_quicker_by_input(rows, *kind.rest)
+    if not turned and _is_usable_as_stored(parts, kind):
+        # A mapped file costs no time and no memory of its own: worth more than large pages.
+        mapped = [] if len(parts) == 1 else _mapped(parts)
         if mapped is not None:
             return mapped
-        whole = torch.empty(rows, *kind.rest, dtype=kind.dtype, device=kind.device)
+    elif len(parts) == 1 and not from_memory:
+        return []
+    shape = (*kind.rest, rows) if turned else (rows, *kind.rest)
+    if from_memory:
+        whole = pages.empty(shape, kind.dtype)
+    else:
+        whole = torch.empty(shape, dtype=kind.dtype, device=kind.device)
+    whole = whole.t() if turned else whole
     places = whole.split([part.shape[0] for part in parts])
     return [part.fill(place) for part, place in zip(parts, places, strict=True)]
 
