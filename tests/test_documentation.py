@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from PIL import Image, ImageChops, ImageStat
 
 from dovetail import errors, hookspecs, plugins, registry
 
@@ -141,3 +142,35 @@ def test_every_page_of_the_documentation_is_in_its_index():
     for page in (ROOT / "docs").glob("**/*.md"):
         if page.name != "README.md":
             assert f"({page.relative_to(ROOT / 'docs').as_posix()})" in index, name(page)
+
+
+def tasks_on_pictures() -> list[str]:
+    return [
+        declared.task
+        for declared in registry.pipelines().declarations()
+        if str(declared.pipeline).startswith("dovetail_models_vision.")
+    ]
+
+
+@pytest.mark.parametrize("task", tasks_on_pictures())
+def test_the_page_of_a_task_on_pictures_shows_its_result(task):
+    page = ROOT / "docs" / "pipelines" / f"{task}.md"
+    (shown,) = re.findall(r"^!\[.+\]\((.+)\)$", page.read_text(), re.M)
+    assert shown == f"pictures/{task}.jpg"
+    path = page.parent / shown
+    assert path.stat().st_size < 60_000
+    with Image.open(path) as picture:
+        picture.load()
+
+
+def test_the_pictures_of_results_are_up_to_date(tmp_path):
+    script = [sys.executable, str(ROOT / "scripts" / "doc_pictures.py"), str(tmp_path)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {path.stem for path in tmp_path.iterdir()} == set(tasks_on_pictures())
+    for path in tmp_path.iterdir():
+        kept = ROOT / "docs" / "pipelines" / "pictures" / path.name
+        with Image.open(path) as drawn, Image.open(kept) as shown:
+            assert drawn.size == shown.size, f"run scripts/doc_pictures.py: {path.name}"
+            apart = ImageStat.Stat(ImageChops.difference(drawn, shown)).mean
+            assert max(apart) < 2, f"run scripts/doc_pictures.py: {path.name}"

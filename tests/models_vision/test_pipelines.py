@@ -19,6 +19,7 @@ from dovetail.pipelines import KeyDataset
 from dovetail.testing.golden import Golden
 from dovetail.testing.pictures import painted
 from dovetail.testing.seeded import integers
+from dovetail_models_vision.pipelines import drawing
 from dovetail_models_vision.pipelines.depth_estimation import shades
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pipelines"
@@ -238,8 +239,8 @@ def test_questions_that_are_none_are_named(folders, picture):
             pipe(inputs)
     with pytest.raises(PipelineError, match="top_k=0"):
         pipe(picture, "hello", top_k=0)
-    drawing = pipe.draw({"image": picture, "question": "hello"}, [{"answer": "a cat"}])
-    assert drawing.height > picture.height
+    image = pipe.draw({"image": picture, "question": "hello"}, [{"answer": "a cat"}])
+    assert image.height > picture.height
 
 
 # Drawings.
@@ -273,10 +274,48 @@ def test_answers_are_drawn_below_the_picture(folders, picture, file, capsys):
     assert image.height > picture.height
 
 
-def test_features_are_not_drawn(folders, file, capsys):
-    words = ["run", "image-feature-extraction", file, "-m", folders["pictures-features"]]
-    assert execute([*words, "--save", "x.png"]) == 2
-    assert "image-feature-extraction does not" in capsys.readouterr().err
+def test_long_lines_are_broken_between_words(picture):
+    words = "many words that are wider than a small picture"
+    rows = drawing.with_lines(picture, words.split())
+    assert drawing.with_lines(picture, [words]).height <= rows.height
+    assert drawing.with_lines(picture, ["a\nb"]).tobytes() == (
+        drawing.with_lines(picture, ["a", "b"]).tobytes()
+    )
+    one = drawing.with_lines(picture, ["a"]).height
+    assert drawing.with_lines(picture, [words]).height > one
+    assert drawing.with_lines(picture, [""]).height == one
+
+
+def test_features_are_drawn_below_the_picture_as_shades(folders, picture, file, capsys):
+    image = drawn("image-feature-extraction", folders["pictures-features"], file)
+    assert image.size == (picture.width, picture.height + picture.height // 2)
+    assert image.crop((0, 0, *picture.size)).tobytes() == picture.tobytes()
+    below = image.crop((0, picture.height, *image.size))
+    assert len(below.getcolors()) > 1
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        [[[0.0, 1.0], [2.0, 3.0]]],  # vectors of two patches
+        torch.tensor([[[[0.0, 2.0]], [[1.0, 3.0]]]]),  # a map of two places
+    ],
+    ids=["vectors", "map"],
+)
+def test_each_vector_of_features_is_a_row_of_shades(folders, picture, features):
+    pipe = dovetail.pipeline("image-feature-extraction", folders["pictures-features"])
+    image = pipe.draw(picture, features)
+    left, right = 0, image.width - 1
+    top, bottom = picture.height, image.height - 1
+    corners = [(left, top), (right, top), (left, bottom), (right, bottom)]
+    assert [image.getpixel(place)[0] for place in corners] == [0, 85, 170, 255]
+
+
+def test_a_pooled_vector_is_one_row_of_shades(folders, picture):
+    pipe = dovetail.pipeline("image-feature-extraction", folders["pictures-features"])
+    image = pipe.draw(picture, [[0.0, 1.0]])
+    for y in (picture.height, image.height - 1):
+        assert [image.getpixel((x, y))[0] for x in (0, image.width - 1)] == [0, 255]
 
 
 def test_boxes_are_drawn_on_the_picture(folders, picture, file, capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -57,15 +57,44 @@ def with_segments(picture: Image.Image, result: Sequence[Mapping[str, Any]]) -> 
 
 
 def with_lines(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
-    """The picture with lines of text below it."""
+    """The picture with lines of text below it, broken between words where they are too long."""
     font = _font(picture)
     step = int(font.size * 1.4)
-    drawn = Image.new("RGB", (picture.width, picture.height + step * len(lines)), "white")
-    drawn.paste(picture, (0, 0))
+    room = picture.width - step // 2
+    rows = [row for line in lines for row in _broken(line, font, room)]
+    drawn = _with_space_below(picture, step * len(rows))
     canvas = ImageDraw.Draw(drawn)
-    for index, line in enumerate(lines):
-        canvas.text((step // 4, picture.height + step * index), line, fill="black", font=font)
+    for index, row in enumerate(rows):
+        canvas.text((step // 4, picture.height + step * index), row, fill="black", font=font)
     return drawn
+
+
+def with_shades(picture: Image.Image, shades: Image.Image) -> Image.Image:
+    """The picture with a grey one below it, stretched to its width and to half its height."""
+    size = (picture.width, max(1, picture.height // 2))
+    drawn = _with_space_below(picture, size[1])
+    drawn.paste(shades.resize(size, Image.Resampling.BOX), (0, picture.height))
+    return drawn
+
+
+def _with_space_below(picture: Image.Image, height: int) -> Image.Image:
+    drawn = Image.new("RGB", (picture.width, picture.height + height), "white")
+    drawn.paste(picture, (0, 0))
+    return drawn
+
+
+def _broken(text: str, font: ImageFont.FreeTypeFont, room: int) -> Iterator[str]:
+    """The lines of `text`, each in rows of words that take up `room` pixels at most."""
+    for line in text.splitlines() or [""]:
+        row = ""
+        for word in line.split():
+            longer = f"{row} {word}".lstrip()
+            if row and font.getlength(longer) > room:
+                yield row
+                row = word
+            else:
+                row = longer
+        yield row
 
 
 def _text(record: Mapping[str, Any]) -> str:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from PIL import Image
+
 from dovetail.errors import PipelineError
 from dovetail_models_text.pipelines.generating import given
+from dovetail_models_vision.pipelines import drawing
+from dovetail_models_vision.pipelines.depth_estimation import shades
 from dovetail_models_vision.pipelines.image_input import ImagePipeline
 
 
@@ -52,3 +57,10 @@ class ImageFeatureExtractionPipeline(ImagePipeline):
                 "out."
             )
         return features if return_tensors else features.tolist()
+
+    def draw(self, inputs: Any, result: Any) -> Image.Image:
+        """The picture above its vectors, a row of shades for each, the least number black and the
+        greatest white; maps (1, C, H, W) have a row for each place."""
+        (states,) = torch.as_tensor(result).float().cpu()
+        rows = states.flatten(1).T if states.ndim == 3 else states.reshape(-1, states.shape[-1])
+        return drawing.with_shades(self.read(inputs), Image.fromarray(shades(rows).numpy()))
