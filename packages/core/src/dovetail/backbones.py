@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from dovetail.config_backbone import (
     BackboneConfigMixin,
     get_aligned_output_features_output_indices,
+    verify_backbone_config_arguments,
     verify_out_features_out_indices,
 )
 from dovetail.errors import ConfigError
@@ -184,24 +185,3 @@ def load_backbone(config: Any) -> Any:
     if pretrained or timm:
         return AutoBackbone.from_pretrained(name, use_timm_backbone=bool(timm), **options)
     return AutoBackbone.from_config(AutoConfig.from_pretrained(name, **options))
-
-
-def verify_backbone_config_arguments(
-    use_timm_backbone: bool | None,
-    use_pretrained_backbone: bool | None,
-    backbone: str | None,
-    backbone_config: Any,
-    backbone_kwargs: Mapping[str, Any] | None,
-) -> None:
-    """Raise `ConfigError` where a config describes its backbone twice."""
-    if backbone_config is None:
-        return
-    for key, value in (
-        ("backbone", backbone),
-        ("use_timm_backbone", use_timm_backbone),
-        ("backbone_kwargs", backbone_kwargs),
-    ):
-        if value:
-            raise ConfigError(
-                f"{key}={value!r} and backbone_config both describe the backbone: leave out one."
-            )

@@ -110,3 +110,24 @@ def get_aligned_output_features_output_indices(
     if out_indices is None:
         return features, [list(stage_names).index(name) for name in features]
     return features, list(out_indices)
+
+
+def verify_backbone_config_arguments(
+    use_timm_backbone: bool | None,
+    use_pretrained_backbone: bool | None,
+    backbone: str | None,
+    backbone_config: Any,
+    backbone_kwargs: Mapping[str, Any] | None,
+) -> None:
+    """Raise `ConfigError` where a config describes its backbone twice."""
+    if backbone_config is None:
+        return
+    for key, value in (
+        ("backbone", backbone),
+        ("use_timm_backbone", use_timm_backbone),
+        ("backbone_kwargs", backbone_kwargs),
+    ):
+        if value:
+            raise ConfigError(
+                f"{key}={value!r} and backbone_config both describe the backbone: leave out one."
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from dovetail.backbones import verify_backbone_config_arguments
+from dovetail.config_backbone import verify_backbone_config_arguments
 from dovetail.config_fields import LayerCount, NonNegative, NonNegativeFloat, Probability, Size
 from dovetail.configs import PretrainedConfig
 from dovetail.errors import ConfigError
