@@ -92,4 +92,7 @@ def test_a_fingerprint_tells_infinities_apart():
 
 def test_arrays_of_other_sizes_become_one():
     made = seeded.together([[np.ones((1, 2)), np.ones((2, 1))], [np.full((1, 1), 3.0)]])
-    assert made.tolist() == [[[[1, 1], [0, 0]], [[1, 0], [1, 0]]], [[[3, 0], [0, 0]], [[0, 0], [0, 0]]]]
+    assert made.tolist() == [
+        [[[1, 1], [0, 0]], [[1, 0], [1, 0]]],
+        [[[3, 0], [0, 0]], [[0, 0], [0, 0]]],
+    ]

@@ -67,10 +67,11 @@ class Layout:
     settings.
 
     `marks` are names of tensors (with wildcards) and `keys` settings by which an original of this
-    layout is told from others, `strangers` names of tensors or settings that it cannot hold. Of tensors that
-    are one in the model `copies` says under which names, which may have wildcards, the original
-    holds them. `ignored` are those of its tensors that no model needs. `files` maps further files,
-    such as a tokenizer's, to the Hub's names, or to a `TextFile` that is written otherwise there.
+    layout is told from others, `strangers` names of tensors or settings that it cannot hold. Of
+    tensors that are one in the model `copies` says under which names, which may have wildcards, the
+    original holds them. `ignored` are those of its tensors that no model needs. `files` maps
+    further files, such as a tokenizer's, to the Hub's names, or to a `TextFile` that is written
+    otherwise there.
     """
 
     architecture: str

@@ -39,7 +39,7 @@ def check_layout(
     hub, original, back, again = (folder / name for name in ("hub", "original", "back", "again"))
     model.save_pretrained(hub)
     convert_checkpoint(hub, original, **options)
-    chosen = {"model_type": model_type, "layout": layout} if told else {}
+    chosen: dict[str, Any] = {"model_type": model_type, "layout": layout} if told else {}
     done = convert_checkpoint(original, back, config=config, **chosen)
     assert (done.model_type, done.layout) == (model_type, layout), f"taken for {done}"
     assert_same_tensors(read_hub(hub), read_hub(back))
