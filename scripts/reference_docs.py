@@ -147,17 +147,28 @@ def _task_table(declarations: Iterable[Declaration]) -> str:
     return table(("task", "input", "picks the model by", "default model"), rows)
 
 
+def _method_table(declarations: Iterable[Declaration]) -> str:
+    configs = {item.keys[0]: registry.resolve(item.config) for item in declarations}
+    rows = [
+        (f"`{name}`", f"`{config.__name__}`", _summary(config)) for name, config in configs.items()
+    ]
+    return table(("method", "config", "what it is"), rows)
+
+
 def readmes() -> dict[Path, str]:
     """The READMEs of the packages with their tables of contents brought up to date."""
-    declared = dict(_by_package(registry.models().declarations()))
-    tasks_of = dict(_by_package(registry.pipelines().declarations()))
+    kinds = (
+        (_model_table, registry.models()),
+        (_task_table, registry.pipelines()),
+        (_method_table, registry.quantizers()),
+    )
+    tables = [(render, dict(_by_package(kind.declarations()))) for render, kind in kinds]
     texts = {}
     for path in sorted(ROOT.glob("packages/*/README.md")):
         package = path.read_text().partition("\n")[0].removeprefix("# ")
         before, begin, rest = path.read_text().partition(BEGIN)
         if begin:
-            parts = [_model_table(declared[package])] if package in declared else []
-            parts += [_task_table(tasks_of[package])] if package in tasks_of else []
+            parts = [render(owned[package]) for render, owned in tables if package in owned]
             body = "\n\n".join(parts) or "Nothing yet."
             texts[path] = f"{before}{BEGIN}\n\n{body}\n\n{END}{rest.partition(END)[2]}"
     return texts
