@@ -10,7 +10,9 @@ if [ "${1:-}" = quantizers ]; then
         "${VENV:-.venv}/bin/python" -m venv --clear "$formats"
         "$formats/bin/python" -m pip --quiet --disable-pip-version-check install -r scripts/golden/requirements-quantizers.txt
     fi
-    OMP_NUM_THREADS=1 exec "$formats/bin/python" scripts/golden/quantized.py "${@:2}"
+    export OMP_NUM_THREADS=1
+    "$formats/bin/python" scripts/golden/gguf_blocks.py
+    exec "$formats/bin/python" scripts/golden/quantized.py "${@:2}"
 fi
 
 reference=.venv-reference
