@@ -3,6 +3,7 @@ model."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from golden.picture_cases import build
 from tests.models_vision import test_mllama, test_qwen2_vl, vision_language
 
 import dovetail
+from dovetail.cli import execute
 from dovetail.errors import PipelineError, ProcessorError
 from dovetail.testing.subject import fill
+from dovetail_models_vision.pipelines import drawing
 
 TEMPLATE = (
     "{% for message in messages %}{{ message.role }}: "
@@ -144,6 +147,46 @@ def test_files_are_read(pipes: dict[str, Any], tmp_path: Path):
     picture(40, 60).save(file)
     text = f"{PLACES['qwen2_vl']} hello"
     assert pipe(str(file), text=text, **FEW) == pipe(picture(40, 60), text=text, **FEW)
+
+
+def test_drawings_show_all_pictures_above_what_was_written(pipes: dict[str, Any]):
+    pipe, small, large = pipes["qwen2_vl"], picture(40, 60), picture(52, 37, 1)
+    answer = {"role": "assistant", "content": "a cat"}
+    begun = {"role": "assistant", "content": [{"type": "text", "text": "a cat"}]}
+    written = [{"generated_text": "a cat"}]
+    expected = pipe.draw({"images": [small, large], "text": "what?"}, written)
+    assert expected.width == small.width + large.width
+    assert expected.height > max(small.height, large.height)
+    assert expected.crop((small.width, 0, expected.width, large.height)) == large
+    chat = asked(small, large)
+    for said in (answer, begun):
+        drawn = pipe.draw({"text": chat}, [{"generated_text": [*chat, said]}])
+        assert drawn.tobytes() == expected.tobytes()
+    assert pipe.draw(chat, written).tobytes() == expected.tobytes()
+    assert pipe.draw(small, written).width == small.width
+    assert pipe.draw([{"role": "user", "content": "what?"}], written).width == drawing.WIDTH
+
+
+def test_drawings_of_ids_show_their_text(pipes: dict[str, Any]):
+    pipe, image = pipes["qwen2_vl"], picture(40, 60)
+    ids = pipe.processor.tokenizer("hello")["input_ids"]
+    text = pipe.processor.tokenizer.decode(ids, skip_special_tokens=True)
+    drawn = pipe.draw(image, [{"generated_token_ids": torch.tensor(ids)}])
+    assert drawn.tobytes() == pipe.draw(image, [{"generated_text": text}]).tobytes()
+
+
+def test_the_command_line_draws_records(pipes: dict[str, Any], tmp_path: Path, capsys: Any):
+    file, rows = tmp_path / "picture.png", tmp_path / "rows.jsonl"
+    picture(40, 60).save(file)
+    text = f"{PLACES['qwen2_vl']} hello"
+    chat = [{"role": "user", "content": [{"type": "image", "path": str(file)}]}]
+    inputs = [{"images": str(file), "text": text}, {"text": chat}]
+    rows.write_text("\n".join(map(json.dumps, inputs)))
+    pipes["qwen2_vl"].save_pretrained(tmp_path / "model")
+    words = ["run", "image-text-to-text", str(rows), "-m", str(tmp_path / "model")]
+    saved = tmp_path / "drawn"
+    assert execute([*words, "--save", str(saved), "-a", "max_new_tokens=2"]) == 0
+    assert [path.name for path in sorted(saved.iterdir())] == ["1.png", "2.png"]
 
 
 def test_saved_and_loaded(pipes: dict[str, Any], tmp_path: Path):

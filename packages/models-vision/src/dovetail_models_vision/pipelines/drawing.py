@@ -16,6 +16,9 @@ TURN = 0.618033988749895
 SHARE = 0.5
 """How much of a segment's colour covers the picture."""
 
+WIDTH = 480
+"""The pixels across a text that no picture goes with."""
+
 
 def colours(names: Iterable[str]) -> dict[str, Colour]:
     """A colour for every name."""
@@ -67,6 +70,17 @@ def with_lines(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
     for index, row in enumerate(rows):
         canvas.text((step // 4, picture.height + step * index), row, fill="black", font=font)
     return drawn
+
+
+def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
+    """All in one row, upper edges together; of none an empty row of `WIDTH`."""
+    width = sum(picture.width for picture in pictures) or WIDTH
+    height = max((picture.height for picture in pictures), default=0)
+    row, left = Image.new("RGB", (width, height), "white"), 0
+    for picture in pictures:
+        row.paste(picture, (left, 0))
+        left += picture.width
+    return row
 
 
 def with_shades(picture: Image.Image, shades: Image.Image) -> Image.Image:

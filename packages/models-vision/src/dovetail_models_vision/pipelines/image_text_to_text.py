@@ -14,6 +14,7 @@ from dovetail_models_text.pipelines.generating import generated, given, stop_tok
 from dovetail_models_text.pipelines.text_generation import ReturnType, return_kind
 from dovetail_models_vision.pipelines import drawing
 from dovetail_models_vision.pipelines.image_input import ImagePipeline
+from dovetail_models_vision.vision_language.chats import parts_of, source_of
 
 NEW_TOKENS = 256
 """How many tokens are written where neither the caller nor the model says."""
@@ -217,9 +218,21 @@ class ImageTextToTextPipeline(ImagePipeline):
         return records
 
     def draw(self, inputs: Any, result: Any) -> Image.Image:
-        """The picture above what was written."""
-        image = inputs["images"] if isinstance(inputs, Mapping) else inputs
-        return drawing.with_lines(self.read(image), [str(one["generated_text"]) for one in result])
+        """The pictures side by side above what was written; of conversations the answer."""
+        prompt, pictures = self.parts(inputs, None)
+        if isinstance(prompt, Chat):
+            parts = parts_of(prompt.messages)
+            pictures = [self.read(source_of(part)) for part in parts if part.get("type") == "image"]
+        texts = [self._last_text(record) for record in result]
+        return drawing.with_lines(drawing.side_by_side(pictures), texts)
+
+    def _last_text(self, record: Mapping[str, Any]) -> str:
+        if "generated_token_ids" in record:
+            ids = record["generated_token_ids"]
+            return self.processor.tokenizer.decode(ids, skip_special_tokens=True)
+        text = record["generated_text"]
+        content = text if isinstance(text, str) else text[-1]["content"]
+        return content if isinstance(content, str) else content[-1]["text"]
 
 
 def shown(messages: Sequence[Mapping[str, Any]], images: list[Any]) -> list[dict[str, Any]]:
