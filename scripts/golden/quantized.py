@@ -51,7 +51,14 @@ PROJECTIONS = {
 }
 SHOWN = ("self_attn.q_proj", "mlp.down_proj")
 """Projections whose dequantized weights are kept."""
-METHODS = ("bitsandbytes_cases", "fp8_cases", "grouped_cases", "hqq_cases", "quanto_cases")
+METHODS = (
+    "bitsandbytes_cases",
+    "compressed_cases",
+    "fp8_cases",
+    "grouped_cases",
+    "hqq_cases",
+    "quanto_cases",
+)
 
 Tensors = dict[str, Tensor]
 Pack = Callable[[Tensor], tuple[Tensors, Tensor]]

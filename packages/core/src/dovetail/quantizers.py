@@ -33,6 +33,9 @@ from dovetail.logging import get_logger
 
 logger = get_logger(__name__)
 
+OLD_KEY = "compression_config"
+"""Where the first checkpoints of compressed-tensors have their quantization config."""
+
 
 @dataclass
 class QuantizationConfigMixin:
@@ -371,6 +374,9 @@ def quantizer_for(
     Sets ``config.quantization_config`` to what is in force.
     """
     saved = getattr(config, "quantization_config", None)
+    if saved is None and getattr(config, OLD_KEY, None) is not None:
+        saved = {"quant_method": "compressed-tensors", **getattr(config, OLD_KEY)}
+        delattr(config, OLD_KEY)
     if saved is None and requested is None:
         return None
     if saved is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dovetail.errors import ConfigError, MismatchError
+from dovetail.errors import CheckpointError, ConfigError, MismatchError
 from dovetail.layers.projections import Conv1D, Linear
 from dovetail.quantizers import HfQuantizer, get_keys_to_not_convert, is_skipped
 from dovetail_quantizers.layers import Joint, PackedEmbedding, PackedLinear, TiedHead
@@ -76,8 +76,13 @@ class PackedQuantizer(HfQuantizer):
     def update_missing_keys(
         self, model: nn.Module, missing_keys: list[str], prefix: str
     ) -> list[str]:
-        """The missing names without those that packing an embedding makes."""
+        """The missing names without those that packing an embedding makes.
+
+        Raises:
+            CheckpointError: a quantized checkpoint lacks a part of a packed weight.
+        """
         if self.pre_quantized:
+            _refuse_missing(model, missing_keys)
             return missing_keys
         made = {
             f"{path}.{name}"
@@ -173,6 +178,18 @@ class PackedQuantizer(HfQuantizer):
     def is_trainable(self) -> bool:
         """Adapters can be trained: gradients pass through the packed layers."""
         return True
+
+
+def _refuse_missing(model: nn.Module, missing: list[str]) -> None:
+    for path, layer in packed_modules(model):
+        wanted = [f"{path}.{name}" for name in layer.checkpoint_names()]
+        lacking = [name for name in wanted if name in missing]
+        if lacking:
+            raise CheckpointError(
+                f"The checkpoint lacks {', '.join(lacking)}, which its "
+                f"quantization_config promises ({type(layer).__name__}). Fetch it again, or name "
+                "the layer among those that are not quantized."
+            )
 
 
 def packed_modules(model: nn.Module) -> Iterator[tuple[str, Packed]]:

@@ -21,6 +21,7 @@ METHODS = (
     method("awq", "awq", "Awq"),
     method("bitsandbytes_4bit", "bitsandbytes", "Bnb4BitHf", "BitsAndBytes"),
     method("bitsandbytes_8bit", "bitsandbytes", "Bnb8BitHf", "BitsAndBytes"),
+    method("compressed-tensors", "compressed_tensors", "CompressedTensorsHf", "CompressedTensors"),
     method("fbgemm_fp8", "fp8", "FbgemmFp8Hf", "FbgemmFp8"),
     method("fp8", "fp8", "FineGrainedFP8Hf", "FineGrainedFP8"),
     method("gptq", "gptq", "GptqHf", "GPTQ"),

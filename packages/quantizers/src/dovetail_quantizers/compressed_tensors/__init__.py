@@ -1,0 +1,1 @@
+"""The formats of compressed-tensors, which llm-compressor writes: integers, 8-bit floats, zeros."""
