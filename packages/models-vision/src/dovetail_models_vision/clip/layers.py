@@ -131,6 +131,31 @@ class TwoTowers(PreTrainedModel):
         }
 
 
+class TextAlone:
+    """A model that is nothing but the text encoder `text_model`."""
+
+    text_model: nn.Module
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Hidden states (B, T, D) of texts (B, T), and one state (B, D) for each text."""
+        return self.text_model(
+            input_ids,
+            attention_mask,
+            position_ids,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=return_dict,
+        )
+
+
 def contrastive_loss(similarity: Tensor) -> Tensor:
     """How far the rows of `similarity` (B, B) are from preferring their own column, and columns
     their own row (InfoNCE, arXiv 1807.03748)."""

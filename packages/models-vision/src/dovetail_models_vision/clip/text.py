@@ -17,6 +17,7 @@ from dovetail_models_vision.clip.configuration import CLIPTextConfig
 from dovetail_models_vision.clip.layers import (
     CLIPEncoder,
     CLIPTextEmbeddings,
+    TextAlone,
     TwoTowers,
     check_length,
     fresh,
@@ -79,32 +80,13 @@ class CLIPTextPreTrainedModel(TwoTowers):
     _no_split_modules: ClassVar[list[str]] = ["CLIPTextEmbeddings", "CLIPEncoderLayer"]
 
 
-class CLIPTextModel(CLIPTextPreTrainedModel):
+class CLIPTextModel(TextAlone, CLIPTextPreTrainedModel):
     """The text encoder alone."""
 
     def __init__(self, config: CLIPTextConfig) -> None:
         super().__init__(config)
         self.text_model = CLIPTextTransformer(config)
         self.post_init()
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> Any:
-        """As `CLIPTextTransformer`."""
-        return self.text_model(
-            input_ids,
-            attention_mask,
-            position_ids,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=return_dict,
-        )
 
 
 class CLIPTextModelWithProjection(CLIPTextPreTrainedModel):

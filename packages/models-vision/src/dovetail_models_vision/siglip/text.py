@@ -5,14 +5,19 @@ B batch, T tokens, D width.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from dovetail.layers.projections import Linear
 from dovetail.outputs import BaseModelOutputWithPooling
 from dovetail.recording import Recorder, backbone
-from dovetail_models_vision.clip.layers import CLIPEncoder, CLIPTextEmbeddings, check_length
+from dovetail_models_vision.clip.layers import (
+    CLIPEncoder,
+    CLIPTextEmbeddings,
+    TextAlone,
+    check_length,
+)
 from dovetail_models_vision.siglip.configuration import SiglipTextConfig
 from dovetail_models_vision.siglip.layers import SiglipTowers
 
@@ -53,7 +58,7 @@ class SiglipTextTransformer(SiglipTowers):
         return BaseModelOutputWithPooling(hidden_states, self.head(hidden_states[:, -1]))
 
 
-class SiglipTextModel(SiglipTowers):
+class SiglipTextModel(TextAlone, SiglipTowers):
     """The text encoder alone."""
 
     config_class = SiglipTextConfig
@@ -65,22 +70,3 @@ class SiglipTextModel(SiglipTowers):
         super().__init__(config)
         self.text_model = SiglipTextTransformer(config)
         self.post_init()
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> Any:
-        """As `SiglipTextTransformer`."""
-        return self.text_model(
-            input_ids,
-            attention_mask,
-            position_ids,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=return_dict,
-        )
