@@ -185,8 +185,7 @@ class ProcessorMixin(PushToHubMixin):
     ) -> list[Any]:
         """Each part, loaded through its class."""
         return [
-            cls._load_part(name, pretrained_model_name_or_path, **kwargs)
-            for name in cls.attributes
+            cls._load_part(name, pretrained_model_name_or_path, **kwargs) for name in cls.attributes
         ]
 
     def _save_part(self, name: str, part: Any, folder: Path) -> None:
