@@ -274,15 +274,17 @@ def family(
     models: tuple[str, ...] = ("PreTrainedModel",),
     tokenizer: str | None = None,
     image_processor: str | None = None,
+    feature_extractor: str | None = None,
     processor: str | None = None,
     aliases: Mapping[str, str] = NOTHING,
 ) -> ModelDeclaration:
     """Declare a folder ``package`` in the house layout.
 
     Its modules are `configuration.py`, `modeling.py` and, with a `tokenizer`, `tokenization.py`,
-    with an `image_processor`, `image_processing.py`, with a `processor`, `processing.py`. One of
-    another family is given as ``"package.module:Name"``. A tokenizer and an image
-    processor are also found by the name with ``Fast`` at its end.
+    with an `image_processor`, `image_processing.py`, with a `feature_extractor`,
+    `feature_extraction.py`, with a `processor`, `processing.py`. One of another family is given as
+    ``"package.module:Name"``. A tokenizer and an image processor are also found by the name with
+    ``Fast`` at its end.
 
     `heads` are suffixes after `prefix`: ``"Model"`` is picked by ``AutoModel`` and ``"ForX"`` by
     ``AutoModelForX``. `auto` adds or replaces picks (auto class to class name), `models` are
@@ -311,6 +313,7 @@ def family(
         models=tuple(modeling + prefix + suffix for suffix in models),
         tokenizer=tokenizer,
         image_processor=image_processor,
+        feature_extractor=_within(package, "feature_extraction", feature_extractor),
         processor=_within(package, "processing", processor),
         aliases=extra,
     )

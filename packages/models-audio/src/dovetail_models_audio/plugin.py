@@ -37,7 +37,6 @@ AUDIO = {
 """Module of the audio toolkit to its public names."""
 
 EXTRACTORS = {
-    "audio_spectrogram_transformer": "ASTFeatureExtractor",
     "clap": "ClapFeatureExtractor",
     "encodec": "EncodecFeatureExtractor",
     "speech_to_text": "Speech2TextFeatureExtractor",

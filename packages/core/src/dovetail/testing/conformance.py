@@ -16,6 +16,7 @@ from dovetail.testing.checkpoints import CheckpointTests
 from dovetail.testing.forward import ForwardTests, TextTests
 from dovetail.testing.generation import GenerationTests
 from dovetail.testing.pixels import PixelInputs
+from dovetail.testing.sounds import FrameInputs
 from dovetail.testing.training import EmbeddingTests, TrainingTests
 
 
@@ -25,6 +26,10 @@ class EncoderConformance(ForwardTests, TextTests, CheckpointTests, TrainingTests
 
 class VisionConformance(PixelInputs, ForwardTests, CheckpointTests, TrainingTests):
     """The battery for models that read images."""
+
+
+class SpectrogramConformance(FrameInputs, ForwardTests, CheckpointTests, TrainingTests):
+    """The battery for models that read spectrograms."""
 
 
 class CausalLMConformance(EncoderConformance, CacheTests, GenerationTests):

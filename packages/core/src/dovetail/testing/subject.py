@@ -22,6 +22,7 @@ TEXT_HEADS = (
 )
 """Endings of the classes whose labels are token ids."""
 ONE_CLASS = (
+    "ForAudioClassification",
     "ForSequenceClassification",
     "ForNextSentencePrediction",
     "ForImageClassification",

@@ -12,4 +12,6 @@ def layout(model_type: str, name: str, target: str, summary: str) -> ConverterDe
     return ConverterDeclaration(model_type, name, f"{module}:{target}", summary)
 
 
-CONVERTERS: tuple[ConverterDeclaration, ...] = ()
+CONVERTERS = (
+    layout("audio-spectrogram-transformer", "mit", "MIT", "audioset_*.pth, speechcommands_*.pth"),
+)

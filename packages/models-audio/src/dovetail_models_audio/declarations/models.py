@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from dovetail.declarations import ModelDeclaration
+from dovetail_models_audio.declarations.family import family
 
-MODELS: tuple[ModelDeclaration, ...] = ()
+MODELS = (
+    family(
+        "audio-spectrogram-transformer",
+        "AST",
+        ("Model", "ForAudioClassification"),
+        feature_extractor="ASTFeatureExtractor",
+    ),
+)

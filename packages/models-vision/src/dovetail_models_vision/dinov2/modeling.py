@@ -19,16 +19,12 @@ from dovetail.context import Context
 from dovetail.layers.activations import activation
 from dovetail.layers.projections import Linear
 from dovetail.layers.residual import DropPath
+from dovetail.layers.vit import ViTAttention, ViTEncoder
 from dovetail.outputs import BaseModelOutputWithPooling, ModelOutput
 from dovetail.recording import Recorder, backbone
 from dovetail_models_vision.dinov2.configuration import Dinov2Config
 from dovetail_models_vision.heads import ForImageClassification, classifier
-from dovetail_models_vision.vit.modeling import (
-    ImageEncoder,
-    ViTAttention,
-    ViTEmbeddings,
-    ViTEncoder,
-)
+from dovetail_models_vision.vit.modeling import ImageEncoder, ViTEmbeddings
 
 
 class Dinov2Embeddings(ViTEmbeddings):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dovetail.backbones import load_backbone
 from dovetail.errors import ConfigError
 from dovetail.layers.patches import Grid, check_channels, resample_positions
+from dovetail.layers.vit import ViTEncoder
 from dovetail.outputs import (
     BaseModelOutputWithPooling,
     DepthEstimatorOutput,
@@ -31,12 +32,7 @@ from dovetail_models_vision.dpt.neck import (
     doubled,
 )
 from dovetail_models_vision.heads import semantic_loss
-from dovetail_models_vision.vit.modeling import (
-    ImageEncoder,
-    ViTEncoder,
-    ViTPatchEmbeddings,
-    ViTPooler,
-)
+from dovetail_models_vision.vit.modeling import ImageEncoder, ViTPatchEmbeddings, ViTPooler
 
 
 @dataclass

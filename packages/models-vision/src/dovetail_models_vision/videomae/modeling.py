@@ -20,13 +20,14 @@ from dovetail.heads import STATES, TaskHead
 from dovetail.layers.embeddings import SinusoidalEmbedding
 from dovetail.layers.patches import pair
 from dovetail.layers.projections import Linear
+from dovetail.layers.vit import ViTEncoder, ViTLayer
 from dovetail.mapping import Rename
 from dovetail.outputs import BaseModelOutput, ModelOutput, TaskOutput
 from dovetail.recording import Recorder, backbone, task_head
 from dovetail_models_vision.heads import ForImageClassification, classifier
 from dovetail_models_vision.images.formats import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from dovetail_models_vision.videomae.configuration import VideoMAEConfig
-from dovetail_models_vision.vit.modeling import ImageEncoder, ViTEncoder, ViTLayer
+from dovetail_models_vision.vit.modeling import ImageEncoder
 
 
 @dataclass

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from dovetail.heads import STATES, TaskHead
 from dovetail.layers.projections import Linear
+from dovetail.layers.vit import ViTEncoder
 from dovetail.losses import language_modeling_loss, token_classification_loss
 from dovetail.modeling import INPUT_EMBEDDINGS
 from dovetail.outputs import (
@@ -28,7 +29,7 @@ from dovetail.recording import Recorder, backbone, task_head
 from dovetail_models_text.bert.modeling import BertLMPredictionHead
 from dovetail_models_vision.vilt.configuration import ViltConfig
 from dovetail_models_vision.vilt.embeddings import FIRST_IMAGE, ViltEmbeddings
-from dovetail_models_vision.vit.modeling import ImageEncoder, ViTEncoder, ViTPooler
+from dovetail_models_vision.vit.modeling import ImageEncoder, ViTPooler
 
 
 class ViltPreTrainedModel(ImageEncoder):
