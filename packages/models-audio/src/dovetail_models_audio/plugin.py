@@ -42,7 +42,6 @@ EXTRACTORS = {
     "speech_to_text": "Speech2TextFeatureExtractor",
     "speecht5": "SpeechT5FeatureExtractor",
     "wav2vec2": "Wav2Vec2FeatureExtractor",
-    "whisper": "WhisperFeatureExtractor",
 }
 """Folder to its feature extractor, of architectures that are not here."""
 

@@ -11,4 +11,10 @@ MODELS = (
         ("Model", "ForAudioClassification"),
         feature_extractor="ASTFeatureExtractor",
     ),
+    family(
+        "whisper",
+        "Whisper",
+        ("Model", "ForAudioClassification", "ForCausalLM"),
+        feature_extractor="WhisperFeatureExtractor",
+    ),
 )

@@ -69,6 +69,8 @@ class BartAttention(nn.Module):
 class BartLayer(nn.Module):
     """Attention, where `cross` (by default in a `decoder`) attention to the encoder, MLP."""
 
+    attention_class: ClassVar[type[BartAttention]] = BartAttention
+
     def __init__(
         self, config: Any, layer_idx: int, decoder: bool, cross: bool | None = None
     ) -> None:
@@ -77,10 +79,10 @@ class BartLayer(nn.Module):
         self.cross = decoder if cross is None else cross
         heads = config.decoder_attention_heads if decoder else config.encoder_attention_heads
         size = config.decoder_ffn_dim if decoder else config.encoder_ffn_dim
-        self.self_attn = BartAttention(config, heads, layer_idx)
+        self.self_attn = self.attention_class(config, heads, layer_idx)
         self.self_attn_layer_norm = self.make_norm(config)
         if self.cross:
-            self.encoder_attn = BartAttention(config, heads, layer_idx, cross=True)
+            self.encoder_attn = self.attention_class(config, heads, layer_idx, cross=True)
             self.encoder_attn_layer_norm = self.make_norm(config)
         self.fc1 = Linear(config.d_model, size, bias=config.enable_bias)
         self.fc2 = Linear(size, config.d_model, bias=config.enable_bias)
