@@ -27,6 +27,8 @@ UNUSED = re.compile(
     r"|DetrForSegmentation-mask_head\.lay[345]\.bias$"  # a norm of single channels removes it
     r"|Mask2Former.*\.input_projections\.\d\.0\.bias$"  # so here
     r"|RTDetrModel-denoising_class_embed"  # objects are noised in training
+    r"|OmDetTurbo.*-vision_backbone\.layer_norms"  # for maps of timm in the reference
+    r"|OmDetTurbo.*-decoder\.decoder_class_head\.0\."  # all but the last are read in training
     r"|Llava.*-vision_tower\.vision_model\.post_layernorm"  # features are taken before it
     r"|CLIPForImageClassification-vision_model\.post_layernorm"  # it averages patches
     r"|OwlViTForObjectDetection-owlvit\.(logit_scale|visual_projection)"  # a patch has its own

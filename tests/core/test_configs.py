@@ -643,3 +643,17 @@ def test_name_or_path_is_text(tmp_path):
     config = PlainConfig(name_or_path=tmp_path)
     assert config.name_or_path == config._name_or_path == str(tmp_path)
     assert config.to_dict()["_name_or_path"] == str(tmp_path)
+
+
+def test_the_signature_may_call_a_field_by_its_alias():
+    class Renamed(PretrainedConfig):
+        model_type = "renamed"
+        attribute_map: ClassVar = {"hidden_size": "d_model"}
+        argument_names: ClassVar = {"d_model": "hidden_size"}
+        d_model: int = 8
+
+    assert list(inspect.signature(Renamed).parameters) == ["hidden_size", "kwargs"]
+    for config in (Renamed(16), Renamed(hidden_size=16), Renamed(d_model=16)):
+        assert (config.d_model, config.hidden_size) == (16, 16)
+        assert config.to_dict()["d_model"] == 16
+        assert "hidden_size" not in config.to_dict()

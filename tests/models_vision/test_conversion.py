@@ -273,7 +273,7 @@ WRITERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 """Models that write about pictures: their configs must come back as they were."""
 
 
-ELSEWHERE = ("mllama/meta",)
+ELSEWHERE = ("mllama/meta", "omdet-turbo/om-ai-lab")
 """Those with a test file of their own."""
 
 

@@ -23,6 +23,7 @@ RESERVED = frozenset(
         "is_composition",
         "has_no_defaults_at_init",
         "argument_moves",
+        "argument_names",
         "attribute_map",
         "keys_to_ignore_at_inference",
         "_auto_class",
@@ -56,11 +57,13 @@ class Declared:
 
     Fields keep the order of their first declaration, as dataclasses do. A subclass changes a
     default by annotating the field anew or by assigning the bare name. `argument_moves` says where
-    positional arguments have another order: ``{name: the one it follows}``, None for by name only.
+    positional arguments have another order: ``{name: the one it follows}``, None for by name only;
+    `argument_names` which fields the signature calls by an alias: ``{field: alias}``.
     """
 
     attribute_map: ClassVar[Mapping[str, str]] = {}
     argument_moves: ClassVar[Mapping[str, str | None]] = {}
+    argument_names: ClassVar[Mapping[str, str]] = {}
     _aliases: ClassVar[Mapping[str, str]] = {}
     _fields: ClassVar[Mapping[str, Any]]
     _positional: ClassVar[tuple[str, ...]] = ()
@@ -116,7 +119,11 @@ class Declared:
     def _signature(cls) -> inspect.Signature:
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         named = [
-            inspect.Parameter(name, kind, default=getattr(cls, DEFAULTS.get(name, name)))
+            inspect.Parameter(
+                cls.argument_names.get(name, name),
+                kind,
+                default=getattr(cls, DEFAULTS.get(name, name)),
+            )
             for name in cls._positional
         ]
         return inspect.Signature(

@@ -47,6 +47,7 @@ CONVERTERS = (
     layout("llava_next_video", "original", "ORIGINAL", "LLaVA-NeXT-Video-*: with pooled frames"),
     layout("mask2former", "detectron2", "DETECTRON2", "model_final.pth, with Swin or ResNet"),
     layout("mllama", "meta", "META", "consolidated*.pth and params.json of Llama 3.2 Vision"),
+    layout("omdet-turbo", "om-ai-lab", "DETECTOR", "OmDet-Turbo_tiny_SWIN_T.pth: all three parts"),
     layout("owlvit", "scenic", "SCENIC", "clip_vit_*: a tree of flax"),
     layout("resnet", "timm", "TIMM", "resnet*.pth of timm and torchvision"),
     layout("paligemma", "big-vision", "BIG_VISION", "pt_*.npz: the encoder and Gemma in stacks"),

@@ -26,6 +26,16 @@ DETECTORS = (
         aliases={"DetrFeatureExtractor": "image_processing:DetrImageProcessor"},
     ),
     family(
+        "omdet-turbo",
+        "OmDetTurbo",
+        ("ForObjectDetection",),
+        auto={
+            "AutoModel": "OmDetTurboForObjectDetection",
+            "AutoModelForZeroShotObjectDetection": "OmDetTurboForObjectDetection",
+        },
+        processor="OmDetTurboProcessor",
+    ),
+    family(
         "rt_detr",
         "RTDetr",
         ("Model", "ForObjectDetection"),
