@@ -17,8 +17,9 @@ from dovetail import (
 from dovetail.testing import seeded
 from dovetail.testing.checkpoints import CheckpointTests
 from dovetail.testing.conformance import CausalLMConformance
+from dovetail.testing.converting import check_layout
 from dovetail.testing.forward import ForwardTests
-from dovetail.testing.subject import BATCH, LENGTH, expect_close
+from dovetail.testing.subject import BATCH, LENGTH, expect_close, fill
 from dovetail.testing.training import TrainingTests
 
 SIZES = {
@@ -132,3 +133,31 @@ def test_spans_longer_than_the_sound_are_refused():
     config = WhisperConfig(**SIZES, apply_spec_augment=True, mask_time_length=19)
     with pytest.raises(ValueError, match="Spans of 19 positions do not fit into 18"):
         WhisperModel(config).train()(torch.ones(1, 6, 18), decoder_input_ids=torch.tensor([[3]]))
+
+
+@pytest.mark.parametrize(("vocabulary", "end"), [(51864, 50256), (51865, 50257)])
+def test_original_and_back(vocabulary: int, end: int, tmp_path: Path):
+    ends = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), end)
+    sizes = {**SIZES, "vocab_size": vocabulary, "decoder_layers": 3, "max_target_positions": 20}
+    model = WhisperModel(WhisperConfig(**{**sizes, **ends, "decoder_start_token_id": end + 1}))
+    fill(model.eval())
+    original = check_layout("whisper/openai", model, tmp_path)
+    content = torch.load(original / "model.pt", weights_only=True)
+    assert content["dims"] == {
+        "n_mels": 6,
+        "n_vocab": vocabulary,
+        "n_audio_ctx": 9,
+        "n_audio_state": 32,
+        "n_audio_head": 4,
+        "n_audio_layer": 2,
+        "n_text_ctx": 20,
+        "n_text_state": 32,
+        "n_text_head": 4,
+        "n_text_layer": 3,
+    }
+    key = content["model_state_dict"]["decoder.blocks.2.cross_attn.key.weight"]
+    assert torch.equal(key, model.decoder.layers[2].encoder_attn.k_proj.weight)
+    assert "decoder.blocks.2.cross_attn.key.bias" not in content["model_state_dict"]
+    back = WhisperConfig.from_pretrained(tmp_path / "back")
+    for name in ("decoder_ffn_dim", "decoder_start_token_id", *ends):
+        assert getattr(back, name) == getattr(model.config, name)

@@ -159,8 +159,9 @@ class TorchFiles(Storage):
 
     `pattern` finds them, `name` is what is written, with the part's number as ``{rank}``. `state`
     and `settings` are the keys under which a pickled file holds tensors and settings; of several
-    `settings` the first that exists is read, and the first is written. `dims` says how the parts
-    of a tensor fit together, by pattern; of a tensor that no pattern matches each file has a copy.
+    `settings` the first that exists is read, and the first is written, made by `record`. `dims`
+    says how the parts of a tensor fit together, by pattern; of a tensor that no pattern matches
+    each file has a copy.
     """
 
     pattern: str
@@ -168,6 +169,7 @@ class TorchFiles(Storage):
     state: Keys = ()
     settings: tuple[Keys, ...] = ()
     dims: tuple[tuple[str, Dim], ...] = ()
+    record: Callable[..., Any] = Namespace
 
     def find(self, source: Source) -> list[Path]:
         """The files that match `pattern`."""
@@ -251,7 +253,7 @@ class TorchFiles(Storage):
             for key in reversed(self.state):
                 content = {key: content}
             if self.settings:
-                inner: Any = Namespace(**settings)
+                inner: Any = self.record(**settings)
                 for key in reversed(self.settings[0]):
                     inner = {key: inner}
                 content |= inner

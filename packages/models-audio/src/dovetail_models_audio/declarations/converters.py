@@ -14,4 +14,5 @@ def layout(model_type: str, name: str, target: str, summary: str) -> ConverterDe
 
 CONVERTERS = (
     layout("audio-spectrogram-transformer", "mit", "MIT", "audioset_*.pth, speechcommands_*.pth"),
+    layout("whisper", "openai", "OPENAI", "OpenAI's tiny.pt, base.pt, large-v3.pt and the like"),
 )
