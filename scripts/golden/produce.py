@@ -1,7 +1,7 @@
 """Write the golden files: ``python scripts/golden/produce.py [model_type | theme ...]``.
 
 Runs in the reference library's environment. Each module of ``families`` describes one architecture,
-the themes are audio, blip-processors, caches, checkpoints, generation, images, pictures and
+the themes are audio, blip-processors, caches, checkpoints, ctc, generation, images, pictures and
 pipelines (the tasks on pictures and those on texts), processors (of pictures with texts),
 sam-prompts and tokenizers; ``make golden`` runs them all. Files of cases that are no longer
 described are removed.
@@ -40,6 +40,7 @@ THEMES: dict[str, Callable[[], Any]] = {
     "blip-processors": lambda: importlib.import_module("blip_processors").produce(),
     "caches": lambda: importlib.import_module("caches").produce(),
     "checkpoints": lambda: importlib.import_module("checkpoints").produce(),
+    "ctc": lambda: importlib.import_module("ctc").produce(),
     "generation": produce_generation,
     "images": lambda: importlib.import_module("image_processors").produce(),
     "pipelines": lambda: importlib.import_module("pipelines").produce(),

@@ -41,7 +41,6 @@ EXTRACTORS = {
     "encodec": "EncodecFeatureExtractor",
     "speech_to_text": "Speech2TextFeatureExtractor",
     "speecht5": "SpeechT5FeatureExtractor",
-    "wav2vec2": "Wav2Vec2FeatureExtractor",
 }
 """Folder to its feature extractor, of architectures that are not here."""
 

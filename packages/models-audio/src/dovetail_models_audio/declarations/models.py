@@ -12,6 +12,18 @@ MODELS = (
         feature_extractor="ASTFeatureExtractor",
     ),
     family(
+        "wav2vec2",
+        "Wav2Vec2",
+        ("Model", "ForAudioFrameClassification", "ForCTC", "ForMaskedLM", "ForPreTraining"),
+        auto={
+            "AutoModelForAudioClassification": "Wav2Vec2ForSequenceClassification",
+            "AutoModelForAudioXVector": "Wav2Vec2ForXVector",
+        },
+        feature_extractor="Wav2Vec2FeatureExtractor",
+        tokenizer="Wav2Vec2CTCTokenizer",
+        processor="Wav2Vec2Processor",
+    ),
+    family(
         "whisper",
         "Whisper",
         ("Model", "ForAudioClassification", "ForCausalLM"),
