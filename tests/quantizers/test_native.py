@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dovetail import (
+    AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -92,7 +93,9 @@ def test_saved_and_reloaded(folder: Path, tmp_path: Path, method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_dequantized(folder: Path, method: str) -> None:
     plain, packed = load(folder), load(folder, method)
-    undone = packed.hf_quantizer.dequantize(packed)
+    with pytest.raises(ConfigError, match="is not quantized: there is nothing to dequantize"):
+        plain.dequantize()
+    undone = packed.dequantize()
     assert not any(isinstance(module, PackedLinear | TiedHead) for module in undone.modules())
     tied = undone.lm_head.weight is undone.model.embed_tokens.weight
     assert tied == plain.config.tie_word_embeddings
@@ -191,6 +194,18 @@ def test_transposed_projections(tmp_path: Path) -> None:
     assert torch.allclose(logits(packed, IDS), logits(plain, IDS), atol=0.05)
     undone = packed.hf_quantizer.dequantize(packed)
     assert undone.transformer.h[0].attn.c_attn.weight.shape == (32, 96)
+
+
+def test_auto_classes_take_a_config_and_tensors(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "model", tied=False)
+    state = load_file(folder / "model.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(
+        None,
+        config=LlamaConfig.from_pretrained(folder),
+        state_dict=state,
+        quantization_config="int8",
+    )
+    assert isinstance(model.model.layers[0].mlp.up_proj, Int8Linear)
 
 
 def test_experts(tmp_path: Path) -> None:

@@ -226,6 +226,12 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         tensors = self._tensors() if return_buffers else self.parameters()
         return sum(tensor.nbytes for tensor in tensors)
 
+    def dequantize(self) -> Any:
+        """This model with ordinary weights in place of packed ones (`dovetail.quantizers`)."""
+        from dovetail.quantizers import dequantized
+
+        return dequantized(self)
+
     @classmethod
     def can_generate(cls) -> bool:
         """Whether the class has ``generate``."""

@@ -387,6 +387,20 @@ def quantizer_for(
     return AutoHfQuantizer.from_config(chosen, pre_quantized=saved is not None)
 
 
+def dequantized(model: Any) -> Any:
+    """`model` with ordinary weights in place of packed ones.
+
+    Raises:
+        ConfigError: it is not quantized, or its method cannot be undone.
+    """
+    quantizer = getattr(model, "hf_quantizer", None)
+    if quantizer is None:
+        raise ConfigError(
+            f"This {type(model).__name__} is not quantized: there is nothing to dequantize."
+        )
+    return quantizer.dequantize(model)
+
+
 def get_keys_to_not_convert(model: nn.Module) -> list[str]:
     """Paths of modules to keep in full precision: the output layer, what is tied, what is last."""
     output = getattr(model, "get_output_embeddings", lambda: None)()

@@ -12,6 +12,7 @@ from dovetail.errors import CheckpointError, ConfigError, MismatchError
 from dovetail.layers.projections import Conv1D, Linear
 from dovetail.quantizers import HfQuantizer, get_keys_to_not_convert, is_skipped
 from dovetail_quantizers.layers import Joint, PackedEmbedding, PackedLinear, TiedHead
+from dovetail_quantizers.memory import give_back
 
 Packed = PackedLinear | PackedEmbedding
 
@@ -150,6 +151,7 @@ class PackedQuantizer(HfQuantizer):
         for _, layer in packed_modules(model):
             if isinstance(layer, PackedLinear) and layer.joint is not None:
                 layer.joint.pack()
+        give_back()
 
     def _dequantize(self, model: nn.Module) -> nn.Module:
         for name, module in list(model.named_modules()):

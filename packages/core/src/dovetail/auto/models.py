@@ -46,7 +46,7 @@ class AutoClass:
     @classmethod
     def from_pretrained(
         cls,
-        pretrained_model_name_or_path: str | os.PathLike[str],
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
         *model_args: Any,
         **kwargs: Any,
     ) -> Any:
@@ -63,7 +63,8 @@ class AutoClass:
         source = pretrained_model_name_or_path
         remote = RemoteCode.take(kwargs)
         options, rest = LoadOptions.take(kwargs)
-        beside = os.path.dirname(source) if os.path.isfile(source) else source
+        is_file = source is not None and os.path.isfile(source)
+        beside = os.path.dirname(source) if is_file else source
         config = config_for(
             beside,
             options.config,
@@ -262,7 +263,7 @@ class AutoBackbone(AutoClass):
     @classmethod
     def from_pretrained(
         cls,
-        pretrained_model_name_or_path: str | os.PathLike[str],
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
         *model_args: Any,
         use_timm_backbone: bool = False,
         **kwargs: Any,
@@ -294,7 +295,7 @@ class AutoModelWithLMHead(AutoClass):
     @classmethod
     def from_pretrained(
         cls,
-        pretrained_model_name_or_path: str | os.PathLike[str],
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
         *model_args: Any,
         **kwargs: Any,
     ) -> Any:
