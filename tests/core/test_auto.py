@@ -347,7 +347,7 @@ class TestTokenizer:
             AutoTokenizer.from_pretrained(tmp_path)
 
     def test_a_class_of_a_package_that_is_not_installed(self, tmp_path: Path) -> None:
-        put(tmp_path, "tokenizer_config.json", {"tokenizer_class": "Wav2Vec2CTCTokenizer"})
+        put(tmp_path, "tokenizer_config.json", {"tokenizer_class": "SpeechT5Tokenizer"})
         with pytest.raises(MissingPluginError, match=r"pip install .*dovetail\[audio\]"):
             AutoTokenizer.from_pretrained(tmp_path)
 

@@ -63,8 +63,9 @@ class AutoClass:
         source = pretrained_model_name_or_path
         remote = RemoteCode.take(kwargs)
         options, rest = LoadOptions.take(kwargs)
-        is_file = source is not None and os.path.isfile(source)
-        beside = os.path.dirname(source) if is_file else source
+        beside = source
+        if source is not None and os.path.isfile(source):
+            beside = os.path.dirname(source)
         config = config_for(
             beside,
             options.config,
