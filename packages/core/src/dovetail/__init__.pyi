@@ -673,6 +673,7 @@ from dovetail_models_vision.idefics3.modeling import Idefics3ForConditionalGener
 from dovetail_models_vision.idefics3.modeling import Idefics3Model as Idefics3Model
 from dovetail_models_vision.idefics3.modeling import Idefics3PreTrainedModel as Idefics3PreTrainedModel
 from dovetail_models_vision.idefics3.processing import Idefics3Processor as Idefics3Processor
+from dovetail_models_vision.images.mixin import ImageFeatureExtractionMixin as ImageFeatureExtractionMixin
 from dovetail_models_vision.instructblip.configuration import InstructBlipConfig as InstructBlipConfig
 from dovetail_models_vision.instructblip.configuration import InstructBlipQFormerConfig as InstructBlipQFormerConfig
 from dovetail_models_vision.instructblip.configuration import InstructBlipVisionConfig as InstructBlipVisionConfig
@@ -795,6 +796,9 @@ from dovetail_models_vision.rt_detr_resnet.configuration import RTDetrResNetConf
 from dovetail_models_vision.rt_detr_resnet.modeling import RTDetrResNetBackbone as RTDetrResNetBackbone
 from dovetail_models_vision.rt_detr_resnet.modeling import RTDetrResNetPreTrainedModel as RTDetrResNetPreTrainedModel
 from dovetail_models_vision.sam.configuration import SamConfig as SamConfig
+from dovetail_models_vision.sam.configuration import SamMaskDecoderConfig as SamMaskDecoderConfig
+from dovetail_models_vision.sam.configuration import SamPromptEncoderConfig as SamPromptEncoderConfig
+from dovetail_models_vision.sam.configuration import SamVisionConfig as SamVisionConfig
 from dovetail_models_vision.sam.image_processing import SamImageProcessor as SamImageProcessor
 from dovetail_models_vision.sam.image_processing import SamImageProcessor as SamImageProcessorFast
 from dovetail_models_vision.sam.modeling import SamModel as SamModel

@@ -6,11 +6,13 @@ from dovetail import hookimpl
 from dovetail.declarations import (
     ConverterDeclaration,
     ModelDeclaration,
+    NamesDeclaration,
     PipelineDeclaration,
 )
 from dovetail_models_vision.declarations.backbones import BACKBONES
 from dovetail_models_vision.declarations.converters import CONVERTERS
 from dovetail_models_vision.declarations.detectors import DETECTORS
+from dovetail_models_vision.declarations.family import PACKAGE
 from dovetail_models_vision.declarations.image_text import IMAGE_TEXT
 from dovetail_models_vision.declarations.language import LANGUAGE
 from dovetail_models_vision.declarations.pipelines import PIPELINES
@@ -33,3 +35,10 @@ def dovetail_converters() -> list[ConverterDeclaration]:
 def dovetail_pipelines() -> list[PipelineDeclaration]:
     """The tasks of this distribution."""
     return list(PIPELINES)
+
+
+@hookimpl
+def dovetail_names() -> list[NamesDeclaration]:
+    """Further public names."""
+    mixin = "ImageFeatureExtractionMixin"
+    return [NamesDeclaration({mixin: f"{PACKAGE}.images.mixin:{mixin}"})]

@@ -48,5 +48,9 @@ DETECTORS = (
         auto={"AutoModelForMaskGeneration": "SamModel"},
         image_processor="SamImageProcessor",
         processor="SamProcessor",
+        aliases={
+            f"Sam{part}Config": f"configuration:Sam{part}Config"
+            for part in ("MaskDecoder", "PromptEncoder", "Vision")
+        },
     ),
 )
