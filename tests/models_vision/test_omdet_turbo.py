@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.models_vision.detectors import OWN_BACKBONE, DeformableConformance
 from tests.models_vision.towers import TEXT
 
@@ -23,8 +24,10 @@ from dovetail import (
 )
 from dovetail.errors import ConfigError, ProcessorError
 from dovetail.testing.converting import check_layout
+from dovetail.weights import LazyTensor, MemoryTensor
 from dovetail_models_vision.omdet_turbo.outputs import OmDetTurboObjectDetectionOutput
 from dovetail_models_vision.omdet_turbo.text import TextMemory
+from dovetail_models_vision.swin.timm import TimmSwinNames, timm_swin_config
 
 VOCABULARY = Path(__file__).parents[1] / "golden" / "tokenizers" / "clip"
 SIZES: dict[str, Any] = {
@@ -56,6 +59,33 @@ SIZES: dict[str, Any] = {
     "cache_size": 4,
     "apply_layernorm_after_vision_backbone": False,
 }
+
+
+TIMM: dict[str, Any] = {
+    "out_indices": [1, 2, 3],
+    "img_size": 96,
+    "always_partition": True,
+    "embed_dim": 8,
+    "depths": [2, 2, 2, 2],
+    "num_heads": [1, 1, 2, 2],
+    "window_size": 5,
+}
+OF_TIMM: dict[str, Any] = {
+    "use_timm_backbone": True,
+    "backbone": "swin_tiny_patch4_window7_224",
+    "backbone_kwargs": TIMM,
+    "backbone_config": None,
+    "apply_layernorm_after_vision_backbone": True,
+}
+WEIGHTS = ("weight", "bias")
+TIMM_BLOCK = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+BY_TIMM = (
+    ([-2.2278, 2.5944, 4.9776, 5.5877, 0.7974], [-2.3084, 0.7426, 2.4857, 3.9067, 1.0113]),
+    ([-1.5038, -0.6032, 0.3598, -0.0088, -0.279], [-1.6518, -0.5451, 0.5059, -0.074, -0.4209]),
+    ([-1.0376, -0.0781, -0.5008, -0.8976, -0.8845], [-0.9391, -0.133, -0.5552, -0.8867, -0.8036]),
+)
+"""Of each map that timm 1.0.31 makes with such options and `waves`, the first channels inside and
+in a corner."""
 
 
 def inputs(classes: tuple[int, ...] = (2, 1)) -> dict[str, torch.Tensor]:
@@ -297,8 +327,105 @@ def test_what_cannot_be_is_refused():
         model()(**inputs(), labels=[])
     with pytest.raises(ConfigError, match="decoder_hidden_dim=16"):
         OmDetTurboConfig(**SIZES | {"decoder_hidden_dim": 16})
-    with pytest.raises(ConfigError, match="asks for the backbone 'swin_tiny_patch4_window7_224'"):
-        OmDetTurboForObjectDetection(OmDetTurboConfig())
+    for options, match in (
+        ({"backbone": "resnet50"}, "asks for the backbone 'resnet50'"),
+        ({"backbone": "swinv2_tiny_window8_256"}, "has its Swins alone"),
+        ({"use_pretrained_backbone": True}, "use_pretrained_backbone=True"),
+        ({"backbone_kwargs": {"out_indices": [1, 2, 3]}}, "set always_partition=True"),
+        ({"backbone_kwargs": {**TIMM, "fused": 1}}, "has \\['fused'\\]"),
+    ):
+        with pytest.raises(ConfigError, match=match):
+            model(**{**OF_TIMM, **options})
+
+
+def waves(name: str, shape: Sequence[int]) -> torch.Tensor:
+    """Values that are the same everywhere."""
+    steps = torch.arange(math.prod(shape), dtype=torch.float64)
+    phase = sum(map(ord, name))
+    return (0.4 * torch.sin(steps * (1 + len(name)) + phase)).float().reshape(tuple(shape))
+
+
+def test_a_swin_of_timm_gives_what_timm_does():
+    one = model(**OF_TIMM).vision_backbone.vision_backbone
+    prefix = "vision_backbone.vision_backbone."
+    names = TimmSwinNames(prefix, lambda config: True)
+    own: dict[str, LazyTensor] = {
+        f"{prefix}{name}": MemoryTensor(value) for name, value in one.state_dict().items()
+    }
+    theirs: dict[str, LazyTensor] = {
+        name: MemoryTensor(waves(name.removeprefix(f"{prefix}_backbone."), value.shape))
+        for name, value in names.save(own, None).items()
+    }
+    found = names.load(theirs, None)
+    one.load_state_dict({name.removeprefix(prefix): t.read() for name, t in found.items()})
+    with torch.no_grad():
+        maps = one(waves("picture", (1, 3, 96, 96))).feature_maps
+    assert [tuple(map_.shape) for map_ in maps] == [(1, 16, 12, 12), (1, 32, 6, 6), (1, 64, 3, 3)]
+    for map_, (inside, corner) in zip(maps, BY_TIMM, strict=True):
+        expected = torch.tensor([inside, corner])
+        values = torch.stack((map_[0, :5, 2, 1], map_[0, :5, 0, -1]))
+        torch.testing.assert_close(values, expected, rtol=0, atol=2e-4)
+
+
+def test_a_checkpoint_with_a_swin_of_timm_is_read_and_written(tmp_path: Path):
+    one = model(**OF_TIMM)
+    one.save_pretrained(tmp_path / "first")
+    first = load_file(tmp_path / "first" / "model.safetensors")
+    prefix = "vision_backbone.vision_backbone._backbone."
+    swin = {name.removeprefix(prefix) for name in first if "vision_backbone._" in name}
+    block = {f"layers_2.blocks.1.{name}.{kind}" for name in TIMM_BLOCK for kind in WEIGHTS}
+    table = "layers_2.blocks.1.attn.relative_position_bias_table"
+    assert {name for name in swin if name.startswith("layers_2.blocks.1.")} == block | {table}
+    merging = {"norm.weight", "norm.bias", "reduction.weight"}
+    assert {name for name in swin if "downsample" in name} == {
+        f"layers_{stage}.downsample.{name}" for stage in (1, 2, 3) for name in merging
+    }
+    assert {name for name in swin if not name.startswith("layers_")} == {
+        f"patch_embed.{part}.{kind}" for part in ("proj", "norm") for kind in WEIGHTS
+    }
+    altered = {
+        name: value + torch.rand_like(value) / 50 if value.is_floating_point() else value + 3
+        for name, value in first.items()
+    }
+    save_file(altered, tmp_path / "first" / "model.safetensors", {"format": "pt"})
+    twin, report = OmDetTurboForObjectDetection.from_pretrained(
+        tmp_path / "first", output_loading_info=True
+    )
+    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys"))
+    twin.save_pretrained(tmp_path / "second")
+    second = load_file(tmp_path / "second" / "model.safetensors")
+    assert second.keys() == altered.keys()
+    assert all(torch.equal(second[name], altered[name]) for name in second)
+
+    one.load_state_dict(twin.state_dict())
+    fused = altered[f"{prefix}layers_1.blocks.0.attn.qkv.weight"]
+    swin_of_one: Any = one.vision_backbone.vision_backbone
+    key = swin_of_one.encoder.layers[1].blocks[0].attention.self.key.weight
+    assert torch.equal(key, fused[16:32])
+    with torch.no_grad():
+        given, backbone = inputs(), one.vision_backbone
+        maps = swin_of_one(given["pixel_values"]).feature_maps
+        for norm, raw, normed in zip(
+            backbone.layer_norms, maps, backbone(given["pixel_values"]), strict=True
+        ):
+            torch.testing.assert_close(normed, norm(raw.movedim(1, -1)).movedim(-1, 1))
+        assert torch.equal(one(**given)[0], twin(**given)[0])
+
+
+def test_networks_of_timm_have_their_sizes():
+    options = OmDetTurboConfig().backbone_kwargs
+    assert options is not None
+    for name, (width, third, window) in {
+        "swin_tiny_patch4_window7_224": (96, 6, 7),
+        "swin_small_patch4_window7_224.ms_in1k": (96, 18, 7),
+        "swin_base_patch4_window12_384": (128, 18, 12),
+        "swin_large_patch4_window7_224.ms_in22k_ft_in1k": (192, 18, 7),
+    }.items():
+        config = timm_swin_config(name, options)
+        assert config is not None
+        assert (config.embed_dim, config.depths[2], config.window_size) == (width, third, window)
+        assert (config.image_size, config.out_indices) == (640, [2, 3, 4])
+    assert timm_swin_config("swin_s3_tiny_224", options) is None
 
 
 @pytest.mark.parametrize("learned", [False, True])

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dovetail.backbones import load_backbone
-from dovetail.errors import ConfigError
 from dovetail.layers.activations import activation
 from dovetail.layers.projections import Linear
 from dovetail.mapping import Rename
@@ -37,12 +35,14 @@ from dovetail_models_vision.detection.transformer import (
     DetectionLayer,
     PositionedAttention,
 )
+from dovetail_models_vision.omdet_turbo.backbone import VisionBackbone, uses_timm
 from dovetail_models_vision.omdet_turbo.configuration import OmDetTurboConfig
 from dovetail_models_vision.omdet_turbo.outputs import (
     OmDetTurboDecoderOutput,
     OmDetTurboObjectDetectionOutput,
 )
 from dovetail_models_vision.omdet_turbo.text import LanguageBackbone
+from dovetail_models_vision.swin.timm import TimmSwinNames
 
 SHARPNESS = 1 / 0.07
 """By what cosines are multiplied."""
@@ -56,6 +56,7 @@ class OmDetTurboPreTrainedModel(PreTrainedModel):
     main_input_name = "pixel_values"
     _no_split_modules: ClassVar[list[str]] = ["DetectionLayer", "FusedLayer"]
     weight_mapping = (
+        TimmSwinNames("vision_backbone.vision_backbone.", uses_timm),
         *(
             Rename(f"{layer}.self_attn.{old}.*", f"{layer}.self_attn.{new}.*")
             for layer in ("encoder.encoder.*.layers.*", "decoder.layers.*")
@@ -80,34 +81,6 @@ class OmDetTurboPreTrainedModel(PreTrainedModel):
                 nn.init.zeros_(module.bias)
         elif isinstance(module, LanguageBackbone):
             nn.init.normal_(module.text_projection, std=self.config.text_projection_in_dim**-0.5)
-
-
-class VisionBackbone(nn.Module):
-    """Maps (B, C, H, W) of pictures, normalised over their channels."""
-
-    def __init__(self, config: OmDetTurboConfig) -> None:
-        super().__init__()
-        if config.use_timm_backbone and config.backbone_config is None:
-            raise ConfigError(
-                f"config.use_timm_backbone=True asks for the backbone {config.backbone!r} of the "
-                "timm package, which OmDet-Turbo cannot use: give backbone_config, such as a "
-                "SwinConfig, with use_timm_backbone=False and backbone=None."
-            )
-        self.normalises = config.apply_layernorm_after_vision_backbone
-        self.vision_backbone = load_backbone(config)
-        self.layer_norms = nn.ModuleList(
-            nn.LayerNorm(channels, config.layer_norm_eps) for channels in config.encoder_in_channels
-        )
-
-    def forward(self, pixel_values: Tensor) -> list[Tensor]:
-        """The maps."""
-        maps = list(self.vision_backbone(pixel_values, return_dict=True).feature_maps)
-        if not self.normalises:
-            return maps
-        return [
-            norm(map_.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-            for norm, map_ in zip(self.layer_norms, maps, strict=True)
-        ]
 
 
 class OmDetTurboHybridEncoder(MapJoints, OmDetTurboPreTrainedModel):

@@ -57,12 +57,13 @@ class SwinMaskedImageModelingOutput(ModelOutput):
 @dataclass
 class Pass:
     """What the layers of one forward pass share; `shrinks` says whether a window does that is
-    larger than its map."""
+    larger than its map, `windows` how maps are cut."""
 
     implementation: str
     recorder: Recorder | None = None
     head_mask: Tensor | None = None
     shrinks: bool = True
+    windows: type[Windows] = Windows
 
 
 class SwinPatchEmbeddings(nn.Module):
@@ -225,7 +226,7 @@ class SwinLayer(nn.Module):
         self.output = SwinOutput(config, int(config.mlp_ratio * width), width)
 
     def forward(self, maps: Tensor, shared: Pass, recorder: Recorder | None) -> Tensor:
-        layout = Windows.of(maps, self.window_size, self.shift, shared.shrinks)
+        layout = shared.windows.of(maps, self.window_size, self.shift, shared.shrinks)
         windows = layout.cut(self.layernorm_before(maps))
         windows = self.attention.self(windows, layout, shared, recorder)
         added = layout.join(self.attention.output(windows))
@@ -371,6 +372,8 @@ class SwinForMaskedImageModeling(ForMaskedImageModeling, SwinPreTrainedModel):
 class SwinBackbone(BackboneMixin, SwinPreTrainedModel):
     """The maps of chosen stages before their patches merge, each behind a norm of its own."""
 
+    windows: ClassVar[type[Windows]] = Windows
+
     def __init__(self, config: SwinConfig) -> None:
         super().__init__(config)
         widths = [config.embed_dim * 2**stage for stage in range(len(config.depths))]
@@ -385,7 +388,8 @@ class SwinBackbone(BackboneMixin, SwinPreTrainedModel):
     def stages(self, pixel_values: Tensor, recorder: Recorder | None) -> list[Tensor]:
         """The map (B, H, W, D) of every stage, that of the stem first."""
         # Detectors have been trained with windows that are filled up on small maps.
-        shared = Pass(self.config._attn_implementation, recorder, shrinks=False)
+        implementation = self.config._attn_implementation
+        shared = Pass(implementation, recorder, shrinks=False, windows=self.windows)
         layers: Any = self.encoder.layers
 
         def step(index: int, maps: Tensor) -> Tensor:
