@@ -21,6 +21,7 @@ from golden.image_cases import picture
 from PIL import Image
 
 from dovetail.errors import ProcessorError
+from dovetail.pages import blank
 from dovetail_models_vision.images import exact, fast, transforms
 from dovetail_models_vision.images.annotations import panoptic_target
 from dovetail_models_vision.images.boxes import (
@@ -270,12 +271,21 @@ def test_torch_resamples_as_pil_does(resample: PILImageResampling, size: tuple[i
     assert difference.max() <= (0 if resample is PILImageResampling.NEAREST else 1)
 
 
-@pytest.mark.parametrize("size", [(56, 64), (41, 50), (30, 70)])
 @pytest.mark.parametrize("resample", [PILImageResampling.BILINEAR, PILImageResampling.BICUBIC])
-def test_enlarged_pictures_are_pils(resample: PILImageResampling, size: tuple[int, int]):
-    image = exact.from_input(picture(40, 50))
-    ours = fast.resize(torch.from_numpy(image), size, resample)
-    assert np.array_equal(ours.numpy(), exact.resize(image, size, resample))
+def test_enlarged_pictures_are_within_a_shade(resample: PILImageResampling):
+    """Torch's two passes together are at times two shades off, in a few pixels of a million."""
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (3, 120, 160)).astype(np.uint8)
+    for height, width in random.integers(100, 320, (30, 2)).tolist():
+        ours = fast.resize(torch.from_numpy(image), (height, width), resample).numpy().astype(int)
+        assert np.abs(ours - exact.resize(image, (height, width), resample)).max() <= 1
+
+
+def test_large_batches_are_zeros_where_nothing_is():
+    large = blank((5, 1100, 1000), torch.float32)
+    assert large.shape == (5, 1100, 1000)
+    assert not large.any()
+    assert torch.equal(blank((2, 3), torch.int64), torch.zeros(2, 3, dtype=torch.int64))
 
 
 def test_torch_resamples_what_is_no_picture():

@@ -1,4 +1,4 @@
-"""Memory for weights in the processor's large pages.
+"""Memory for weights and large batches in the processor's large pages.
 
 Reading a matrix at the memory's speed, a core looks up an address for each page of 4 KiB; pages of
 2 MiB, which Linux gives to those who ask, make that 5 to 10 % faster.
@@ -17,6 +17,17 @@ from torch import Tensor
 PAGE = 1 << 21
 PIECE = 32 * PAGE  # bytes asked for at a time; what is not written to takes no memory
 LINE = 64  # bytes; products read fastest from the start of a cache line
+
+
+WORTHWHILE = 1 << 24  # bytes; smaller memory is soon at hand
+
+
+def blank(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A tensor on the CPU, full of zeros, in large pages if it is large: the system hands out a few
+    of these much faster than thousands of small ones."""
+    if prod(shape) * dtype.itemsize < WORTHWHILE:
+        return torch.zeros(*shape, dtype=dtype)
+    return LargePages().empty(shape, dtype)  # memory from the system is zeros
 
 
 class LargePages:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dovetail.errors import ProcessorError
+from dovetail.pages import blank
 from dovetail_models_vision.images import exact
 from dovetail_models_vision.images.formats import (
     ChannelDimension,
@@ -94,9 +95,11 @@ def _resampled(image: Tensor, size: tuple[int, int], resample: int) -> Tensor:
     mode = NATIVE.get(PILImageResampling(resample))
     on_cpu = image.device.type == "cpu"
     grows = size[0] > height or size[1] > width
-    # PIL is fastest at the other filters; torch, where it enlarges, is at times two shades off.
-    if (mode is None or grows) and on_cpu and len(image) in (1, 3, 4):
+    by_pil = on_cpu and len(image) in (1, 3, 4)
+    if by_pil and (mode is None or (grows and columns_first)):  # PIL is fastest at other filters
         return torch.from_numpy(exact.resize(image.numpy(), size, resample))
+    if by_pil and grows and size[1] != width:  # two enlargements by torch may be two shades off
+        image = torch.from_numpy(exact.resize(image.numpy(), (height, size[1]), resample))
     if mode is not None and on_cpu:
         steps = [(size[0], width), size] if columns_first else [size]
         for step in steps:
@@ -189,7 +192,11 @@ def finish_all(
     factor, shift = _affine(len(images[0]), scale, mean, std)
     if not one_shape:
         return [_apply(torch.empty(i.shape, device=i.device), i, factor, shift) for i in images]
-    batch = torch.empty((len(images), *images[0].shape), device=images[0].device)
+    shape = (len(images), *images[0].shape)
+    if images[0].is_cpu:
+        batch = blank(shape, torch.float32)
+    else:
+        batch = torch.empty(shape, device=images[0].device)
     factor, shift = factor.to(batch), shift.to(batch)
     for row, image in zip(batch, images, strict=True):  # each stays in the processor's cache
         _apply(row, image, factor, shift)

@@ -35,18 +35,21 @@ class PaddingImageProcessor(ImageProcessor):
                     "(height x width) after its resize."
                 )
             height, width = size["height"], size["width"]
-        masks = np.zeros((len(shapes), height, width), dtype=np.int64)
+        masks = self._blank((len(shapes), height, width))
         for mask, shape in zip(masks, shapes, strict=True):
             mask[: shape[0], : shape[1]] = 1
         if shapes != [(height, width)] * len(shapes):
             margins = [((0, height - h), (0, width - w)) for h, w in shapes]
             padded = [self.ops().pad(i, m) for i, m in zip(images, margins, strict=True)]
             images = self.together(padded)
-        return {"pixel_values": images, "pixel_mask": self._mask(masks)}
+        return {"pixel_values": images, "pixel_mask": masks}
 
-    def _mask(self, masks: np.ndarray) -> Any:
+    def _blank(self, shape: tuple[int, ...]) -> Any:
+        """Zeros in 64-bit integers."""
         if self.ops() is exact:
-            return masks
+            return np.zeros(shape, dtype=np.int64)
         import torch
 
-        return torch.from_numpy(masks)
+        from dovetail.pages import blank
+
+        return blank(shape, torch.int64)
