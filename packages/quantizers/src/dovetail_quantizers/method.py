@@ -157,6 +157,8 @@ class PackedQuantizer(HfQuantizer):
         for name, module in list(model.named_modules()):
             plain: nn.Module
             if isinstance(module, PackedLinear):
+                if module.joint is not None:
+                    module.joint.dissolve()  # once for all siblings
                 plain = as_plain(module)
             elif isinstance(module, PackedEmbedding):
                 plain = nn.Embedding.from_pretrained(

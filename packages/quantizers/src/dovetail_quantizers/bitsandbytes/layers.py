@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -59,6 +60,14 @@ class Linear8bitLt(PackedLinear):
             weight = self.plain_weight()
             self.columns |= {column: weight[:, column].clone() for column in wanted}
         return torch.stack([self.columns[column] for column in wanted], 1)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        self.columns.clear()  # they would stay behind on their device
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        self.columns.clear()
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def dequantized(self) -> Tensor:
         """The weight in float32."""
