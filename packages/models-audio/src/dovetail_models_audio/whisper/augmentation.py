@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dovetail_models_audio.wav2vec2.masking import span_mask
 from dovetail_models_audio.whisper.configuration import WhisperConfig
 
 
@@ -16,27 +17,21 @@ def hide_spans(features: Tensor, config: WhisperConfig, mask: Tensor | None = No
     hidden if spans did not overlap.
     """
     batch, bins, frames = features.shape
-    heard = [frames] * batch if mask is None else mask.sum(-1).tolist()
     hidden = torch.zeros(batch, bins, frames, dtype=torch.bool)
     if config.mask_time_prob > 0:
-        time = config.mask_time_prob, config.mask_time_length, config.mask_time_min_masks
-        hidden |= torch.stack([_spans(frames, int(length), *time) for length in heard])[:, None]
+        heard = None if mask is None else mask.sum(-1)
+        hidden |= span_mask(
+            (batch, frames),
+            config.mask_time_prob,
+            config.mask_time_length,
+            heard,
+            config.mask_time_min_masks,
+        )[:, None]
     if config.mask_feature_prob > 0:
-        feature = config.mask_feature_prob, config.mask_feature_length
-        spans = [_spans(bins, bins, *feature, config.mask_feature_min_masks) for _ in heard]
-        hidden |= torch.stack(spans)[:, :, None]
+        hidden |= span_mask(
+            (batch, bins),
+            config.mask_feature_prob,
+            config.mask_feature_length,
+            least=config.mask_feature_min_masks,
+        )[:, :, None]
     return features.masked_fill(hidden.to(features.device), 0.0)
-
-
-def _spans(size: int, length: int, share: float, width: int, least: int) -> Tensor:
-    """A mask (size,) of spans of `width` positions, which begin at different ones of the first
-    `length`."""
-    if width > size:
-        raise ValueError(f"Spans of {width} positions do not fit into {size}: make them shorter.")
-    starts = max(length - width + 1, 0)
-    wanted = max(int(share * length / width + torch.rand(()).item()), least)
-    count = min(wanted, size // width, starts)
-    begins = torch.randperm(starts)[:count]
-    mask = torch.zeros(size, dtype=torch.bool)
-    mask[(begins[:, None] + torch.arange(width)).flatten()] = True
-    return mask
