@@ -28,8 +28,8 @@ def span_mask(
     rows, width = shape
     if span > width:
         raise ConfigError(
-            f"A span of {span} cannot be masked. Spans of {span} positions do not fit into {width}: "
-            "lower mask_time_length (or mask_feature_length), or give longer sounds."
+            f"A span of {span} cannot be hidden. Spans of {span} positions do not fit into {width}"
+            ": lower mask_time_length (or mask_feature_length), or give longer sounds."
         )
     chance = torch.rand(()).item()
     mask = torch.zeros(shape, dtype=torch.bool)
